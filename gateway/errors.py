@@ -1,0 +1,74 @@
+"""Every exception the package raises on purpose, under one root.
+
+The tree::
+
+    GatewayError
+    ├── ConfigError          the configuration has problems (all of them, with positions)
+    ├── SecretError          a secret is not set anywhere; names it, never shows a value
+    ├── LanguageError        an expression or a template is wrong, with line and column
+    ├── RenderError          a template failed while rendering a real transition
+    ├── DeliveryError        a ``required`` notification was not delivered
+    └── StoreError           the store cannot take or give rows
+        ├── StoreFullError   no room on the disk
+        └── StoreClosedError used after close
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.config.source import Problem
+
+
+class GatewayError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class ConfigError(GatewayError):
+    """The configuration has problems; ``problems`` lists every one of them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class SecretError(GatewayError):
+    """A secret cannot be resolved. The message names it and never holds a value."""
+
+
+class LanguageError(GatewayError):
+    """An expression or template is wrong.
+
+    Args:
+        message: what is wrong.
+        line: 1-based line inside the expression or template.
+        column: 1-based column inside that line.
+        hint: what would be right, if it can be guessed (shown as "did you mean …?").
+    """
+
+    def __init__(self, message: str, line: int = 1, column: int = 1, hint: str | None = None) -> None:
+        self.message, self.line, self.column, self.hint = message, line, column, hint
+        suggestion = f" (did you mean {hint!r}?)" if hint else ""
+        super().__init__(f"{line}:{column}: {message}{suggestion}")
+
+
+class RenderError(GatewayError):
+    """A template failed on a real transition. The notification is still sent, as plain fallback text."""
+
+
+class DeliveryError(GatewayError):
+    """A notification declared ``required`` was not delivered inside its transition."""
+
+
+class StoreError(GatewayError):
+    """The store cannot take or give rows."""
+
+
+class StoreFullError(StoreError):
+    """The disk that holds the store is full; nothing of the refused transaction was kept."""
+
+
+class StoreClosedError(StoreError):
+    """The store was used after it was closed."""

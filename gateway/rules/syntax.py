@@ -1,0 +1,97 @@
+"""The front end expressions and templates share: jinja2's parser, with exact columns.
+
+jinja2's nodes carry a line number only. The lexer here hands out :class:`Position`, an ``int``
+that remembers its column; jinja2 copies it onto nodes and errors unchanged.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.lexer import Lexer
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from gateway.errors import LanguageError
+
+
+class Position(int):
+    """A 1-based line number that also knows its 1-based column."""
+
+    column: int = 1
+
+
+class PositionLexer(Lexer):
+    """jinja2's lexer, with a :class:`Position` in place of each line number."""
+
+    def tokeniter(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> Iterator[tuple[int, str, str]]:
+        """As jinja2's, token by token; columns are found by following the text along."""
+        at, line_starts = 0, [0, *(newline.end() for newline in re.finditer("\n", source))]
+        for line, token, text in super().tokeniter(source, name, filename, state):
+            at = max(source.find(text, at), at) if text else at
+            position = Position(line)
+            position.column = at - line_starts[min(line, len(line_starts)) - 1] + 1
+            at += len(text)
+            yield position, token, text
+
+
+class LanguageEnvironment(ImmutableSandboxedEnvironment):
+    """A jinja2 environment whose lexer knows columns. jinja2 caches lexers globally, so ours is kept here."""
+
+    @property
+    def lexer(self) -> Lexer:
+        """The one lexer of this environment."""
+        own: PositionLexer | None = self.__dict__.get("_position_lexer")
+        if own is None:
+            own = self.__dict__["_position_lexer"] = PositionLexer(self)
+        return own
+
+
+def nearest(word: str, options: Iterable[str]) -> str | None:
+    """The option most like ``word``, or ``None`` when none is close."""
+    matches = difflib.get_close_matches(word, list(options), 1, 0.6)
+    return matches[0] if matches else None
+
+
+def error_at(node: object, message: str, word: str | None = None, options: Iterable[str] = ()) -> LanguageError:
+    """The error ``message`` at a jinja2 node, token or syntax error, with the option nearest to ``word`` as hint."""
+    line = getattr(node, "lineno", 1) or 1
+    return LanguageError(message, int(line), getattr(line, "column", 1), nearest(word, options) if word else None)
+
+
+def parse_expression(environment: LanguageEnvironment, source: str) -> nodes.Expr:
+    """Parse ``source`` as one Jinja2 expression.
+
+    Raises:
+        LanguageError: it is not one, or more follows it.
+    """
+    try:
+        parser = Parser(environment, source, state="variable")
+        expression = parser.parse_expression()
+        if not parser.stream.eos:
+            token = parser.stream.current
+            raise error_at(token, f"unexpected {token.value!r}")
+    except TemplateSyntaxError as error:
+        raise error_at(error, error.message or "not a valid expression") from None
+    except RecursionError:
+        raise LanguageError("nested too deeply") from None
+    return expression
+
+
+def parse_template(environment: LanguageEnvironment, source: str) -> nodes.Template:
+    """Parse ``source`` as a Jinja2 template.
+
+    Raises:
+        LanguageError: it is not one.
+    """
+    try:
+        return environment.parse(source)
+    except TemplateSyntaxError as error:
+        raise error_at(error, error.message or "not a valid template") from None
+    except RecursionError:
+        raise LanguageError("nested too deeply") from None

@@ -1,0 +1,179 @@
+"""Transition: the normalised fact that a task or flow went from one state to another.
+
+Every source yields transitions; expressions and templates see nothing else. The classes
+are slotted dataclasses, never pydantic models: those must not be reachable from a template.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+from gateway.states import State
+
+Kind = Literal["task", "flow"]
+
+
+@dataclass(slots=True)
+class Obj:
+    """The task or flow (run) that changed.
+
+    Attributes:
+        kind: ``"task"`` or ``"flow"``.
+        name: the name in the engine; ``""`` when the source does not tell (the flow of a lone task).
+        run_id: the engine's id of this run; ``""`` when unknown.
+        run_name: the engine's own name of this run (``"azure-fox"``).
+        tags: labels without a value, in the engine's order.
+        parameters: what the run was called with.
+        labels: labels with a value.
+        flow: for a task, the flow it runs in.
+        max_retries: how many retries the task allows.
+        map_index: which of the mapped children this is.
+        url: where a person can look at the run.
+    """
+
+    kind: Kind
+    name: str
+    run_id: str = ""
+    run_name: str = ""
+    tags: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    flow: Obj | None = None
+    max_retries: int = 0
+    map_index: int | None = None
+    url: str = ""
+
+
+NO_FLOW = Obj("flow", "")
+"""Stands for the flow of a task whose source names none."""
+
+
+@dataclass(slots=True)
+class Transition:
+    """``obj`` went from ``old_state`` to ``state``.
+
+    Use :meth:`of` to build one; ``kind``, ``task`` and ``flow`` follow from ``obj``.
+
+    Attributes:
+        id: identifies the transition; the same id twice is the same transition.
+        source: where it came from (``"local"``, ``"http"``, ``"prefect"`` …).
+        occurred_at: when it happened, UTC-aware.
+        kind: ``"task"`` or ``"flow"``: what ``obj`` is.
+        obj: what changed.
+        task: ``obj`` if it is a task, else ``None``.
+        flow: ``obj`` if it is a flow, else the task's flow; never ``None``.
+        state: the new state.
+        old_state: the state before, ``None`` when the source does not tell.
+    """
+
+    id: str
+    source: str
+    occurred_at: datetime
+    kind: Kind
+    obj: Obj
+    task: Obj | None
+    flow: Obj
+    state: State
+    old_state: State | None
+
+    @classmethod
+    def of(
+        cls,
+        obj: Obj,
+        old_state: State | None,
+        new_state: State,
+        *,
+        id: str | None = None,
+        source: str = "local",
+        occurred_at: datetime | None = None,
+    ) -> Transition:
+        """The transition of ``obj`` from ``old_state`` to ``new_state``; a new id, and now, unless given."""
+        is_task = obj.kind == "task"
+        return cls(
+            new_id() if id is None else id,
+            source,
+            datetime.now(UTC) if occurred_at is None else occurred_at,
+            obj.kind,
+            obj,
+            obj if is_task else None,
+            (obj.flow or NO_FLOW) if is_task else obj,
+            new_state,
+            old_state,
+        )
+
+
+def new_id() -> str:
+    """32 hexadecimal digits laid out as a version 7 UUID (RFC 9562): ids made later sort later.
+
+    Time-ordered ids keep inserts into a unique index cheap.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    return f"{milliseconds << 80 | 7 << 76 | (random >> 68) << 64 | 0b10 << 62 | random & (1 << 62) - 1:032x}"
+
+
+MAX_DEPTH, MAX_ITEMS, MAX_TEXT = 5, 200, 20_000
+
+
+def text_of(message: object) -> str:
+    """A state's message as text: ``""`` for none, the text of an exception for an exception."""
+    if type(message) is str:
+        return message
+    if message is None:
+        return ""
+    try:
+        return str(message)
+    except Exception as error:
+        return f"<{type(message).__name__} that cannot be printed: {type(error).__name__}>"
+
+
+def plain(value: object, depth: int = MAX_DEPTH) -> Any:
+    """``value`` as plain data: what rules, templates and the store may see of a result.
+
+    Scalars, dates, mappings and sequences stay themselves. An exception or a signal becomes a mapping of
+    ``type``, ``message`` and the public attributes set on it; a state one of ``type``, ``message`` and
+    ``result``; a dataclass one of its fields. Anything else is told by its type name only: a large or
+    secret object is never walked or printed. Depth, lengths and numbers of items are bounded.
+    """
+    match value:
+        case None | bool() | int() | float() | datetime() | date() | timedelta():
+            return value
+        case str():
+            return value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
+        case _ if depth == 0:
+            return f"<{type(value).__name__}>"
+        case Mapping():
+            return _plain_items(((_key(key), item) for key, item in value.items()), depth)
+        case list() | tuple() | set() | frozenset():
+            return [plain(item, depth - 1) for item, _ in zip(value, range(MAX_ITEMS), strict=False)]
+        case State():
+            return {
+                "type": value.type,
+                "name": value.name,
+                "message": plain(text_of(value.message)),
+                "result": plain(value.result, depth - 1),
+            }
+        case BaseException():
+            known = {"type": type(value).__name__, "message": plain(text_of(value))}
+            return known | _plain_items(_public(vars(value)), depth)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return _plain_items(((f.name, getattr(value, f.name, None)) for f in fields(value)), depth)
+    return f"<{type(value).__name__}>"
+
+
+def _plain_items(items: Any, depth: int) -> dict[str, Any]:
+    return {key: plain(item, depth - 1) for (key, item), _ in zip(items, range(MAX_ITEMS), strict=False)}
+
+
+def _public(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, item) for name, item in attributes.items() if not name.startswith("_") and name != "state"]
+
+
+def _key(key: object) -> str:
+    """Text for a mapping's key; a task (any object with a name) is told by its name."""
+    return key if isinstance(key, str) else str(getattr(key, "name", None) or plain(key, 0))
