@@ -28,6 +28,10 @@ class RunContext(Mapping[str, Any]):
         finally:
             _values.reset(token)
 
+    def snapshot(self) -> Mapping[str, Any]:
+        """The values as they are now, read-only; quicker to read many of."""
+        return _values.get()
+
     def __getitem__(self, key: str) -> Any:
         return _values.get()[key]
 

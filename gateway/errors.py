@@ -7,6 +7,8 @@ The tree::
     ├── SecretError          a secret is not set anywhere; names it, never shows a value
     ├── LanguageError        an expression or a template is wrong, with line and column
     ├── RenderError          a template failed while rendering a real transition
+    ├── ChannelError         a channel's URL cannot be used; says why, never shows the URL
+    ├── PayloadError         an event cannot be understood; lists what is wrong with it
     ├── DeliveryError        a ``required`` notification was not delivered
     └── StoreError           the store cannot take or give rows
         ├── StoreFullError   no room on the disk
@@ -56,6 +58,22 @@ class LanguageError(GatewayError):
 
 class RenderError(GatewayError):
     """A template failed on a real transition. The notification is still sent, as plain fallback text."""
+
+
+class ChannelError(GatewayError):
+    """A channel's URL cannot be used; ``reasons`` says why, one sentence each. None of them shows the URL."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("; ".join(self.reasons))
+
+
+class PayloadError(GatewayError):
+    """An event cannot be understood; ``complaints`` lists everything that is wrong with it."""
+
+    def __init__(self, complaints: Sequence[str]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__("; ".join(self.complaints))
 
 
 class DeliveryError(GatewayError):

@@ -8,9 +8,11 @@ method ``holds(transition)`` or ``tell(transition)`` and is given the normalised
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import iscoroutine
 from typing import Any, Protocol
 
 from gateway.inprocess import observe
+from gateway.states import State
 from gateway.transition import Transition
 
 StateHandler = Callable[[Any, Any, Any], Any]
@@ -87,12 +89,45 @@ def on_failure_handler(fn: Callback) -> CallbackHandler:
     return callback_factory(fn, is_failed)
 
 
-def call_handlers(handlers: Sequence[StateHandler], obj: Any, old_state: Any, new_state: Any) -> Any:
+def handler_list(state_handlers: Sequence[StateHandler] | None, on_failure: Callback | None) -> list[StateHandler]:
+    """The handlers of a task or flow, ``on_failure`` last, in a list of their own.
+
+    Raises:
+        TypeError: ``state_handlers`` is not a sequence of callables, or ``on_failure`` is not callable.
+    """
+    given = [] if state_handlers is None else state_handlers
+    if not isinstance(given, Sequence) or not all(map(callable, given)):
+        raise TypeError(f"state_handlers is a list of functions: state_handlers=[handler], not {given!r}")
+    if on_failure is None:
+        return [*given]
+    if not callable(on_failure):
+        raise TypeError(f"on_failure is a function of an object and a state, not {on_failure!r}")
+    return [*given, on_failure_handler(on_failure)]
+
+
+def call_handlers(handlers: Sequence[StateHandler], obj: Any, old_state: State, new_state: State) -> State:
     """Call ``handlers`` in order and return the state that results.
 
     Each may return a replacement, which the later ones see; a falsy value keeps the state. The
     first error stops the walk and propagates.
+
+    Raises:
+        TypeError: a handler returned something that is not a state.
     """
     for handler in handlers:
-        new_state = handler(obj, old_state, new_state) or new_state
+        returned = handler(obj, old_state, new_state)
+        if returned and returned is not new_state:
+            new_state = _checked(returned, handler)
     return new_state
+
+
+def _checked(returned: Any, handler: StateHandler) -> State:
+    if isinstance(returned, State):
+        return returned
+    name = getattr(handler, "__qualname__", type(handler).__name__)
+    if iscoroutine(returned):
+        returned.close()
+        raise TypeError(f"the state handler {name} is an async function; state handlers are plain functions")
+    raise TypeError(
+        f"the state handler {name} returned an object of type {type(returned).__name__}; right is a state or None"
+    )

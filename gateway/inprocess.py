@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from gateway.context import context
 from gateway.states import STATES, State
 from gateway.transition import Kind, Obj, Transition, text_of
-
-_kinds: dict[type, Kind] = {}
-_foreign: dict[type, type[State]] = {}
 
 
 def observe(obj: Any, old_state: Any, new_state: Any) -> Transition:
@@ -33,12 +31,11 @@ def observe(obj: Any, old_state: Any, new_state: Any) -> Transition:
     subject = _unwrap(obj)
     values = _run_context(subject)
     normalised = _obj(subject, values)
-    return Transition.of(
-        normalised,
-        None if old_state is None else _state(old_state, values),
-        _with_finality(_state(new_state, values), normalised, values),
-        source=_source(subject),
-    )
+    old = None if old_state is None else _state(old_state, values)
+    new = _state(new_state, values)
+    if normalised.kind == "task":
+        old, new = _with_finality(old, new, normalised.max_retries, values)
+    return Transition.of(normalised, old, new, source=_source(subject.__class__))
 
 
 def _unwrap(obj: Any) -> Any:
@@ -49,33 +46,28 @@ def _unwrap(obj: Any) -> Any:
     return obj.flow if kind.endswith("FlowRunner") else obj
 
 
-def _source(subject: Any) -> str:
-    return "prefect1" if type(subject).__module__.partition(".")[0] == "prefect" else "local"
+@lru_cache(1024)
+def _source(cls: type) -> str:
+    return "prefect1" if any(base.__module__.partition(".")[0] == "prefect" for base in cls.__mro__) else "local"
 
 
 def _run_context(subject: Any) -> Mapping[str, Any]:
-    """Our run context; Prefect's where a real Prefect engine is running the object."""
-    prefect = sys.modules.get("prefect")
-    foreign = getattr(prefect, "context", None)
-    if foreign is not None and not context and hasattr(foreign, "get"):
-        return foreign  # type: ignore[no-any-return]
-    return context
+    """The run context of the engine that runs ``subject``."""
+    if _source(subject.__class__) == "prefect1":
+        return sys.modules["prefect"].context  # type: ignore[no-any-return]
+    return context.snapshot()
 
 
-def _kind(subject: Any) -> Kind:
-    cls = type(subject)
-    kind = _kinds.get(cls)
-    if kind is None:
-        names = {base.__name__ for base in cls.__mro__}
-        is_flow = "Flow" in names or ("Task" not in names and hasattr(subject, "tasks"))
-        kind = _kinds[cls] = "flow" if is_flow else "task"
-    return kind
+@lru_cache(1024)
+def _kind(cls: type) -> Kind:
+    names = {base.__name__ for base in cls.__mro__}
+    return "flow" if "Flow" in names or ("Task" not in names and hasattr(cls, "tasks")) else "task"
 
 
 def _obj(subject: Any, values: Mapping[str, Any]) -> Obj:
     flow_run_id = values.get("flow_run_id") or ""
     name = getattr(subject, "name", None) or type(subject).__name__
-    if _kind(subject) == "flow":
+    if _kind(subject.__class__) == "flow":
         return Obj(
             "flow",
             name,
@@ -90,7 +82,7 @@ def _obj(subject: Any, values: Mapping[str, Any]) -> Obj:
     return Obj(
         "task",
         name,
-        run_id=values.get("task_run_id") or (f"{flow_run_id}/{full_name}" if flow_run_id else ""),
+        run_id=_task_run_id(values, full_name),
         run_name=full_name,
         tags=_tags(subject),
         parameters=dict(values.get("parameters") or {}),
@@ -98,6 +90,21 @@ def _obj(subject: Any, values: Mapping[str, Any]) -> Obj:
         max_retries=getattr(subject, "max_retries", 0) or 0,
         map_index=values.get("map_index"),
     )
+
+
+def _task_run_id(values: Mapping[str, Any], full_name: str) -> str:
+    """The engine's id, or one made of the flow run's.
+
+    A Prefect 1 run without a backend (the one engine that tells a slug) gives each attempt a new id and
+    all mapped children the same one: of no use to tell the runs apart.
+    """
+    known = values.get("task_run_id")
+    slug = values.get("task_slug")
+    if known and (slug is None or values.get("running_with_backend")):
+        return str(known)
+    flow_run_id, index = values.get("flow_run_id"), values.get("map_index")
+    child = "" if index is None or slug is None else f"[{index}]"
+    return f"{flow_run_id}/{slug or full_name}{child}" if flow_run_id else ""
 
 
 def _tags(subject: Any) -> tuple[str, ...]:
@@ -108,21 +115,31 @@ def _tags(subject: Any) -> tuple[str, ...]:
 def _state(state: Any, values: Mapping[str, Any]) -> State:
     if isinstance(state, State):
         return state
-    cls = type(state)
-    ours = _foreign.get(cls)
-    if ours is None:
-        ours = _foreign[cls] = next((STATES[b.__name__] for b in cls.__mro__ if b.__name__ in STATES), State)
-    return ours(
+    return _nearest(state.__class__)(
         text_of(getattr(state, "message", None)) or None,
         getattr(state, "result", None),
-        name=cls.__name__,
+        name=type(state).__name__,
         start_time=getattr(state, "start_time", None),
         run_count=getattr(state, "run_count", None) or values.get("task_run_count") or 0,
     )
 
 
-def _with_finality(state: State, obj: Obj, values: Mapping[str, Any]) -> State:
-    if state.final is not None or not state.is_failed() or obj.kind != "task" or state.is_trigger_failed():
-        return state
-    attempts = values.get("task_run_count") or state.run_count or 1
-    return state.replace(final=attempts > obj.max_retries)
+@lru_cache(1024)
+def _nearest(cls: type) -> type[State]:
+    return next((STATES[base.__name__] for base in cls.__mro__ if base.__name__ in STATES), State)
+
+
+def _with_finality(
+    old: State | None, new: State, max_retries: int, values: Mapping[str, Any]
+) -> tuple[State | None, State]:
+    """Both states, a failure among them noted as final or not. Only a failure out of ``Running`` is ever retried."""
+    if old is not None and old.final is None and old.is_failed() and not new.is_finished():
+        return old.replace(final=False), new
+    if new.final is None and new.is_failed():
+        attempts = values.get("task_run_count") or new.run_count or 1
+        return old, new.replace(final=attempts > max_retries or not _may_be_retried(old))
+    return old, new
+
+
+def _may_be_retried(old: State | None) -> bool:
+    return old is None or old.is_running()

@@ -151,19 +151,29 @@ def plain(value: object, depth: int = MAX_DEPTH) -> Any:
             return _plain_items(((_key(key), item) for key, item in value.items()), depth)
         case list() | tuple() | set() | frozenset():
             return [plain(item, depth - 1) for item, _ in zip(value, range(MAX_ITEMS), strict=False)]
-        case State():
-            return {
-                "type": value.type,
-                "name": value.name,
-                "message": plain(text_of(value.message)),
-                "result": plain(value.result, depth - 1),
-            }
+        case _ if _is_state(value):
+            return _plain_state(value, depth)
         case BaseException():
             known = {"type": type(value).__name__, "message": plain(text_of(value))}
             return known | _plain_items(_public(vars(value)), depth)
         case _ if is_dataclass(value) and not isinstance(value, type):
             return _plain_items(((f.name, getattr(value, f.name, None)) for f in fields(value)), depth)
     return f"<{type(value).__name__}>"
+
+
+def _is_state(value: object) -> bool:
+    """Whether it is a state, of ours or of Prefect 1, whose flows' results map tasks to them."""
+    return any(base is State or base.__module__ == "prefect.engine.state" for base in type(value).__mro__)
+
+
+def _plain_state(state: Any, depth: int) -> dict[str, Any]:
+    kind = type(state).__name__
+    return {
+        "type": getattr(state, "type", kind),
+        "name": getattr(state, "name", kind),
+        "message": plain(text_of(state.message)),
+        "result": plain(state.result, depth - 1),
+    }
 
 
 def _plain_items(items: Any, depth: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ that remembers its column; jinja2 copies it onto nodes and errors unchanged.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +15,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gateway.errors import LanguageError
+from gateway.spelling import nearest
 
 
 class Position(int):
@@ -50,12 +50,6 @@ class LanguageEnvironment(ImmutableSandboxedEnvironment):
         if own is None:
             own = self.__dict__["_position_lexer"] = PositionLexer(self)
         return own
-
-
-def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option most like ``word``, or ``None`` when none is close."""
-    matches = difflib.get_close_matches(word, list(options), 1, 0.6)
-    return matches[0] if matches else None
 
 
 def error_at(node: object, message: str, word: str | None = None, options: Iterable[str] = ()) -> LanguageError:

@@ -1,0 +1,338 @@
+"""What may be written in the configuration: one frozen model per table, one field per key.
+
+The descriptions and examples here are the source of the JSON schema and of the words of problems;
+``docs/configuration.md`` tells the same at length. What one table needs from another (a channel
+that ``to`` names, a template file) is checked where the configuration is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from gateway.config import duration, rate
+from gateway.config.outline import Lines
+from gateway.config.rate import Rate
+from gateway.spelling import nearest
+from gateway.config.url import Url, UrlError, UrlText, parse_url
+from gateway.states import STATES
+
+Format = Literal["text", "markdown", "html"]
+Severity = Literal["info", "success", "warning", "failure"]
+Mode = Literal["live", "shadow", "off"]
+Overflow = Literal["split", "truncate"]
+Sync = Literal["full", "normal"]
+
+LONGEST_NAME = 100
+DEFAULT_TEMPLATES = "templates"
+DEFAULT_STORE = "sqlite:///var/gateway.db"
+
+
+def wrong(message: str, *, hint: str | None = None, key: str | None = None, **context: Any) -> PydanticCustomError:
+    """The error a validator raises: ``message`` in our words, about ``key`` of the table if given."""
+    return PydanticCustomError("wrong", "{message}", {"message": message, "hint": hint, "key": key, **context})
+
+
+def _name(value: str) -> str:
+    if not value or value != value.strip():
+        raise wrong("a name must not be empty nor start or end with a blank")
+    if len(value) > LONGEST_NAME:
+        raise wrong(f"a name has at most {LONGEST_NAME} characters")
+    if not value.isprintable():
+        raise wrong("a name must not hold control characters")
+    return value
+
+
+def _some_text(value: str) -> str:
+    if not value.strip():
+        raise wrong("is empty: leave the key out instead")
+    return value
+
+
+def _folder(value: str) -> str:
+    if "\0" in value:
+        raise wrong("must not hold the character NUL")
+    return value
+
+
+def _state(value: str) -> str:
+    if value not in STATES:
+        raise wrong(f"there is no state {value[:LONGEST_NAME]!r}", hint=nearest(value, STATES))
+    return value
+
+
+def _template_name(value: str) -> str:
+    if not value.endswith(".j2"):
+        raise wrong("the name of a template file ends in '.j2'")
+    if value.startswith("/") or "\\" in value or ".." in value.split("/"):
+        raise wrong("must be a path inside the folder of templates, such as 'failed.md.j2'")
+    return value
+
+
+def _at_least_one(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise wrong("names no channel")
+    return value
+
+
+def _one_or_many(value: Any) -> Any:
+    """A single text stands for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise wrong(f"a duration is a text with a unit, such as '{value}s' or '{value}ms'")
+    try:
+        return duration.parse_duration(_text(value, "a duration such as '90s', '10m' or '1h30m'"))
+    except ValueError as error:
+        raise wrong(str(error)) from None
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise wrong("must be longer than zero")
+    return value
+
+
+def _rate(value: Any) -> Rate:
+    try:
+        return rate.parse_rate(_text(value, "a number of messages per duration, such as '30/1m'"))
+    except ValueError as error:
+        raise wrong(str(error)) from None
+
+
+def _text(value: Any, expected: str) -> str:
+    if not isinstance(value, str):
+        raise wrong(f"must be {expected}")
+    return value
+
+
+def _url(value: Any) -> Url:
+    try:
+        return parse_url(value)
+    except UrlError as error:
+        if error.offset is None:
+            raise wrong(str(error), key=error.key) from None
+        raise wrong(str(error), place=Lines(value).place(error.offset)) from None
+
+
+def _store_url(value: Url) -> Url:
+    if isinstance(value, UrlText) and not value.text.startswith("sqlite:///"):
+        raise wrong(f"must be a SQLite file such as {DEFAULT_STORE!r}")
+    return value
+
+
+_REFERENCES = [
+    {
+        "type": "object",
+        "properties": {key: {"type": "string", "minLength": 1, "description": meaning}},
+        "required": [key],
+        "additionalProperties": False,
+    }
+    for key, meaning in (("env", "environment variable that holds it"), ("file", "file that holds it"))
+]
+
+
+def _schema_of_texts(item: Mapping[str, Any], fewest: int = 0) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [dict(item), {"type": "array", "items": dict(item), "minItems": fewest}]})
+
+
+_NAME_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
+
+Name = Annotated[str, AfterValidator(_name)]
+SomeText = Annotated[str, AfterValidator(_some_text)]
+StateName = Annotated[str, AfterValidator(_state)]
+TemplateName = Annotated[str, AfterValidator(_template_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_one_or_many), _schema_of_texts(_NAME_SCHEMA)]
+SomeNames = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_one_or_many),
+    AfterValidator(_at_least_one),
+    _schema_of_texts(_NAME_SCHEMA, fewest=1),
+]
+Globs = Annotated[
+    tuple[SomeText, ...], BeforeValidator(_one_or_many), _schema_of_texts({"type": "string", "minLength": 1})
+]
+StateNames = Annotated[
+    tuple[StateName, ...], BeforeValidator(_one_or_many), _schema_of_texts({"type": "string", "enum": list(STATES)})
+]
+Duration = Annotated[
+    timedelta,
+    PlainValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": duration.PATTERN}),
+]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+RateLimit = Annotated[Rate, PlainValidator(_rate), WithJsonSchema({"type": "string", "pattern": rate.PATTERN})]
+UrlReference = Annotated[
+    Url, PlainValidator(_url), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, *_REFERENCES]})
+]
+
+
+class Table(BaseModel):
+    """A table of the configuration: immutable, and with no keys but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class GatewayConfig(Table):
+    """``[gateway]``: the gateway itself."""
+
+    name: Name = Field(default="gateway", description="What this gateway is called in what it says about itself.")
+    ops: Names = Field(
+        default=(), description="Channels told of failed reloads, dead letters and channels that are down."
+    )
+
+
+class RetryConfig(Table):
+    """``retry``: how often and how long a delivery is tried."""
+
+    attempts: StrictInt = Field(default=8, ge=1, le=1000, description="Attempts in all, the first one included.")
+    first: PositiveDuration = Field(default=timedelta(seconds=2), description="Wait before the second attempt.")
+    max: PositiveDuration = Field(default=timedelta(minutes=10), description="Longest wait between two attempts.")
+    give_up: PositiveDuration = Field(default=timedelta(hours=24), description="No attempt is made later than this.")
+
+    @model_validator(mode="after")
+    def _first_is_not_longer_than_max(self) -> RetryConfig:
+        if self.first <= self.max:
+            return self
+        first, longest = duration.format_duration(self.first), duration.format_duration(self.max)
+        written = "first" if "first" in self.model_fields_set else "max"
+        raise wrong(f"the first wait, {first}, is longer than the longest, {longest}", key=written)
+
+
+class ChannelConfig(Table):
+    """``[channel.NAME]`` with a ``url``: one destination."""
+
+    url: UrlReference = Field(description="Where messages go: one URL with one target, or where it is kept.")
+    format: Format | None = Field(
+        default=None, description="What messages are rendered as; the service's own unless given."
+    )
+    rate: RateLimit | None = Field(
+        default=None, description="Most messages in a stretch of time; the service's own pace."
+    )
+    timeout: PositiveDuration = Field(default=timedelta(seconds=30), description="Limit for one whole attempt.")
+    overflow: Overflow = Field(
+        default="split", description="What happens to messages over the service's limit of length."
+    )
+    retry: RetryConfig = Field(default_factory=RetryConfig, description="How often and how long a delivery is tried.")
+    fallback: Name | None = Field(
+        default=None, description="The channel a delivery goes to when this one has given up."
+    )
+
+
+class GroupConfig(Table):
+    """``[channel.NAME]`` with ``all``: a name for several channels, each of which gets its own delivery."""
+
+    all: SomeNames = Field(description="The channels this name stands for.")
+
+
+def _kind_of_channel(value: Any) -> str:
+    if isinstance(value, GroupConfig) or (isinstance(value, Mapping) and "all" in value):
+        return "group"
+    return "channel"
+
+
+AnyChannel = Annotated[
+    Annotated[ChannelConfig, Tag("channel")] | Annotated[GroupConfig, Tag("group")], Discriminator(_kind_of_channel)
+]
+
+
+class TagsConfig(Table):
+    """``tags``: which tags the task or flow must or must not have. Several conditions all count."""
+
+    any: Globs = Field(default=(), description="At least one of these.")
+    all: Globs = Field(default=(), description="Every one of these.")
+    none: Globs = Field(default=(), description="Not one of these.")
+
+
+class HandlerConfig(Table):
+    """``[[handler]]``: what to tell, when, and whom."""
+
+    name: Name = Field(description="What this handler is called; no other may be called the same.")
+    on: Literal["task", "flow"] | None = Field(
+        default=None, description="Only transitions of tasks or of flows; else both."
+    )
+    when: SomeText | None = Field(default=None, description="Expression that must hold.")
+    state: StateNames = Field(default=(), description="The new state is one of these kinds.")
+    flow: Globs = Field(default=(), description="The flow's name fits one of these globs.")
+    task: Globs = Field(default=(), description="The task's name fits one of these globs.")
+    tags: TagsConfig = Field(default_factory=TagsConfig, description="Which tags the task or flow has.")
+    to: SomeNames = Field(description="Channels to tell.")
+    title: SomeText | None = Field(default=None, description="Template of the title, one line.")
+    message: SomeText | None = Field(default=None, description="Template of the message.")
+    template: TemplateName | None = Field(default=None, description="Template file with blocks 'title' and 'message'.")
+    severity: Severity | None = Field(
+        default=None, description="How serious it is; follows from the state unless given."
+    )
+    stop: StrictBool = Field(default=False, description="Handlers after this one are not asked once it matched.")
+    required: StrictBool = Field(
+        default=False, description="Deliver inside the transition; a failure raises into the engine."
+    )
+    mode: Mode = Field(default="live", description="live: send. shadow: record what would have been sent. off: ignore.")
+
+    @model_validator(mode="after")
+    def _one_source_of_the_message(self) -> HandlerConfig:
+        if self.message is not None and self.template is not None:
+            raise wrong("give either 'message' or 'template', not both", key="template")
+        return self
+
+
+class TemplatesConfig(Table):
+    """``[templates]``: where template files are."""
+
+    path: Annotated[SomeText, AfterValidator(_folder)] = Field(
+        default=DEFAULT_TEMPLATES, description="Folder of template files, beside the configuration."
+    )
+
+
+class StoreConfig(Table):
+    """``[store]``: where deliveries are kept until they are done."""
+
+    url: Annotated[UrlReference, AfterValidator(_store_url)] = Field(
+        default=parse_url(DEFAULT_STORE),
+        description="The database.",
+    )
+    sync: Sync = Field(
+        default="full", description="full: what is accepted is on the disk. normal: faster, less at power loss."
+    )
+
+
+class ReloadConfig(Table):
+    """``[reload]``: how edits take effect."""
+
+    debounce: Duration = Field(
+        default=timedelta(milliseconds=200), description="Quiet time after an edit before it is read."
+    )
+
+
+class Config(Table):
+    """A whole configuration, all files together."""
+
+    gateway: GatewayConfig = Field(default_factory=GatewayConfig, description="The gateway itself.")
+    channels: dict[Name, AnyChannel] = Field(
+        default={}, alias="channel", description="Channels by name: where messages go."
+    )
+    handlers: tuple[HandlerConfig, ...] = Field(
+        default=(), alias="handler", description="Handlers in order: what to tell."
+    )
+    templates: TemplatesConfig = Field(default_factory=TemplatesConfig, description="Where template files are.")
+    store: StoreConfig = Field(default_factory=StoreConfig, description="Where deliveries are kept.")
+    reload: ReloadConfig = Field(default_factory=ReloadConfig, description="How edits take effect.")
