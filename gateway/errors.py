@@ -6,6 +6,7 @@ The tree::
     ├── ConfigError          the configuration has problems (all of them, with positions)
     ├── SecretError          a secret is not set anywhere; names it, never shows a value
     ├── LanguageError        an expression or a template is wrong, with line and column
+    │   └── TemplateError    a template is wrong, and in which of its parts
     ├── RenderError          a template failed while rendering a real transition
     ├── ChannelError         a channel's URL cannot be used; says why, never shows the URL
     ├── PayloadError         an event cannot be understood; lists what is wrong with it
@@ -54,6 +55,20 @@ class LanguageError(GatewayError):
         self.message, self.line, self.column, self.hint = message, line, column, hint
         suggestion = f" (did you mean {hint!r}?)" if hint else ""
         super().__init__(f"{line}:{column}: {message}{suggestion}")
+
+
+class TemplateError(LanguageError):
+    """A template is wrong.
+
+    Attributes:
+        part: ``"title"``, ``"message"`` or ``"file"``: what ``line`` and ``column`` count in.
+        others: the further problems of the same template.
+    """
+
+    def __init__(self, message: str, line: int = 1, column: int = 1, hint: str | None = None, *, part: str) -> None:
+        super().__init__(message, line, column, hint)
+        self.part = part
+        self.others: tuple[TemplateError, ...] = ()
 
 
 class RenderError(GatewayError):

@@ -22,7 +22,7 @@ LAYERS = [
     {"compile", "store"},
     {"delivery"},
     {"sources"},
-    {"reload", "observe"},
+    {"reload", "explain", "observe"},
     {"app"},
     {"testing"},
     {"server", "cli"},
@@ -76,9 +76,7 @@ def test_a_module_imports_only_what_stands_above_it(path: Path) -> None:
 
 def test_no_module_imports_itself_in_a_circle() -> None:
     dotted = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in modules()}
-    graph = {
-        name: {target for target in imported(path) if target in dotted} for name, path in dotted.items()
-    }
+    graph = {name: {target for target in imported(path) if target in dotted} for name, path in dotted.items()}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:

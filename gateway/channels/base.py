@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 Format = Literal["text", "markdown", "html"]
 Severity = Literal["info", "success", "warning", "failure"]
+Overflow = Literal["split", "truncate"]
 
 OutcomeKind = Literal["delivered", "temporary", "permanent", "channel", "unknown"]
 """``delivered``: the service took it. ``temporary``: it did not, try later. ``permanent``: this
@@ -40,7 +41,7 @@ class Outcome:
 
     Attributes:
         kind: see :data:`OutcomeKind`.
-        reason: a short word out of a closed set (``"ok"``, ``"http_503"``, ``"refused"`` …), fit for a metric label.
+        reason: a word of :data:`~gateway.channels.reasons.REASONS` (``"ok"``, ``"http_503"``, ``"refused"`` …).
         detail: what the service said, shortened and free of secrets.
         retry_after: seconds the service asked us to wait, if it did.
     """
@@ -55,11 +56,15 @@ DELIVERED = Outcome("delivered", "ok")
 
 
 class Channel(Protocol):
-    """A destination. ``send`` may be called from several threads at once, up to ``width`` of them."""
+    """A destination. ``send`` may be called from several threads at once, up to ``width`` of them.
+
+    ``default_rate`` is the pace the service asks for, in seconds between messages; 0 when it asks for none.
+    """
 
     name: str
     format: Format
     width: int
+    default_rate: float
 
     def send(self, message: Message, timeout: float) -> Outcome:
         """Try to deliver once, within ``timeout`` seconds. Never raises: a failure is an outcome."""

@@ -1,0 +1,1 @@
+"""Delivery: from an accepted notification to its receipt or its dead letter."""

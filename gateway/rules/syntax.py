@@ -18,10 +18,15 @@ from gateway.errors import LanguageError
 from gateway.spelling import nearest
 
 
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_KNOWN_ESCAPES = frozenset("\\'\"\nabfnrtvxNuU01234567")
+
+
 class Position(int):
-    """A 1-based line number that also knows its 1-based column."""
+    """A 1-based line number that also knows its 1-based column and, of a text in quotes, how it is written."""
 
     column: int = 1
+    written: str = ""
 
 
 class PositionLexer(Lexer):
@@ -37,7 +42,14 @@ class PositionLexer(Lexer):
             position = Position(line)
             position.column = at - line_starts[min(line, len(line_starts)) - 1] + 1
             at += len(text)
+            if token == "string":
+                position.written, text = text, _ESCAPE.sub(_known_escape, text)
             yield position, token, text
+
+
+def _known_escape(found: re.Match[str]) -> str:
+    """An escape Python knows; any other is a backslash, which decoding would warn about."""
+    return found[0] if found[1] in _KNOWN_ESCAPES else f"\\\\{found[1]}"
 
 
 class LanguageEnvironment(ImmutableSandboxedEnvironment):
@@ -71,10 +83,18 @@ def parse_expression(environment: LanguageEnvironment, source: str) -> nodes.Exp
             token = parser.stream.current
             raise error_at(token, f"unexpected {token.value!r}")
     except TemplateSyntaxError as error:
-        raise error_at(error, error.message or "not a valid expression") from None
+        raise error_at(error, _in_our_words(error.message or "not a valid expression")) from None
     except RecursionError:
         raise LanguageError("nested too deeply") from None
+    except ValueError:
+        raise LanguageError("a number has too many digits") from None
     return expression
+
+
+def _in_our_words(message: str) -> str:
+    return message.replace("unexpected 'end of template'", "ends too early").replace(
+        "got 'end of template'", "but the expression ends"
+    )
 
 
 def parse_template(environment: LanguageEnvironment, source: str) -> nodes.Template:
@@ -86,6 +106,8 @@ def parse_template(environment: LanguageEnvironment, source: str) -> nodes.Templ
     try:
         return environment.parse(source)
     except TemplateSyntaxError as error:
-        raise error_at(error, error.message or "not a valid template") from None
+        raise error_at(error, _in_our_words(error.message or "not a valid template")) from None
     except RecursionError:
         raise LanguageError("nested too deeply") from None
+    except ValueError:
+        raise LanguageError("a number has too many digits") from None

@@ -1,0 +1,1 @@
+"""The store: what was accepted, what is owed, what became of it."""

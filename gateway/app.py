@@ -1,0 +1,404 @@
+"""Gateway: opens the parts, handles transitions, reloads, closes. It is itself a state handler."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from gateway.channels.base import Format, Outcome, Severity
+from gateway.compile import Compiled, Handler, Ruleset, compile_notifier
+from gateway.config.loader import Loaded
+from gateway.config.models import RetryConfig
+from gateway.config.secrets import resolve_url
+from gateway.config.sources import Sources
+from gateway.delivery.dispatcher import Dispatcher
+from gateway.delivery.lane import ChannelRuntime
+from gateway.delivery.notification import Notification
+from gateway.delivery.outbox import Outbox
+from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError
+from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
+from gateway.inprocess import observe
+from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
+from gateway.rules.template import Rendered, fallback
+from gateway.spelling import no_such
+from gateway.store.rows import Accepted, Delivery
+from gateway.store.sqlite import open_store
+from gateway.store.store import Store
+from gateway.transition import Transition
+
+if TYPE_CHECKING:
+    from gateway.channels.transport import Transport
+
+log = logging.getLogger("gateway")
+
+DEFAULT_RETRY = RetryConfig()
+DRAIN_SECONDS = 10.0
+"""How long the end of a process waits, at most, for what is due to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What became of one transition.
+
+    Attributes:
+        handlers: the names of those that matched, in order.
+        accepted: what the store took.
+        errors: the names of handlers whose check raised, with the error; they count as not matching.
+    """
+
+    handlers: tuple[str, ...]
+    accepted: Accepted
+    errors: tuple[tuple[str, str], ...] = ()
+
+
+class Gateway:
+    """A running gateway on a configuration: attach it to tasks and flows as a state handler.
+
+    Args:
+        config: a folder of TOML files, or one file; or texts read before.
+        watch: put edits of the configuration into force while running.
+        drain_seconds: how long :meth:`close` and the end of the process wait for messages that are
+            due. What is not sent by then stays owed, and goes out when a gateway is next opened.
+        on_reload: called with the record of every reload, refused ones too.
+        transport: where the channels' connections come from; one made with ``routes`` lets the real
+            plugin of a service talk to a server of one's own. The process's own unless given.
+
+    Raises:
+        ConfigError: the configuration has problems; it lists all of them.
+        StoreError: the store cannot be opened.
+
+    Used as a state handler it returns the proposed state, delays the flow by one commit to the
+    store at most, and never raises, except for handlers declared ``required``. It pickles as the
+    texts it was made from: secrets never travel, the other process must have its own.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Sources,
+        *,
+        watch: bool = True,
+        drain_seconds: float = DRAIN_SECONDS,
+        on_reload: Callable[[Reloaded], object] | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.drain_seconds = drain_seconds
+        self._on_reload = on_reload
+        self._reloading = threading.Lock()
+        self._closed = False
+        self._builder = Builder(config.root if isinstance(config, Sources) else config, transport=transport)
+        self._ruleset = _accepted(
+            self._builder.build_from(config) if isinstance(config, Sources) else self._builder.build()
+        )
+        self._store = open_declared_store(self._ruleset.loaded)
+        self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset))
+        self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
+        self._dispatcher.start()
+        self._watcher = Watcher(
+            lambda: watched_paths(self._ruleset), self._reload_if_edited, self._ruleset.config.reload.debounce
+        )
+        if watch:
+            self._watcher.start()
+        atexit.register(self.close)
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The compiled configuration in force."""
+        return self._ruleset
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    @property
+    def store(self) -> Store:
+        """Where transitions and deliveries are kept, to ask it questions."""
+        return self._store
+
+    # transitions
+
+    def __call__(self, obj: Any, old_state: Any, new_state: Any) -> Any:
+        """Tell whoever is to be told of this change; always return ``new_state``.
+
+        Raises:
+            DeliveryError: a handler declared ``required`` matched and could not deliver.
+        """
+        with _never_raising(obj):
+            self.handle(observe(obj, old_state, new_state))
+        return new_state
+
+    def handle(self, transition: Transition) -> Handled:
+        """Find the handlers that match, and keep what they have to say until it is delivered.
+
+        Raises:
+            DeliveryError: a handler declared ``required`` matched and could not deliver.
+            StoreError: the notifications could not be kept; nobody will be told.
+        """
+        errors: list[tuple[Handler, Exception]] = []
+        matched = self._ruleset.match(transition, errors)
+        for handler, error in errors:
+            log.warning("a check raised and does not match", extra={"handler": handler.name, "error": repr(error)})
+        accepted = self.emit(transition, matched)
+        return Handled(
+            tuple(handler.name for handler in matched),
+            accepted,
+            tuple((handler.name, f"{type(error).__name__}: {error}") for handler, error in errors),
+        )
+
+    def emit(self, transition: Transition, handlers: Sequence[Handler]) -> Accepted:
+        """Render what ``handlers`` have to say of ``transition``, keep it, and hand it on to be sent.
+
+        Raises:
+            DeliveryError: one of them is ``required`` and could not deliver.
+            StoreError: it could not be kept; nobody will be told.
+        """
+        notifications = [one for handler in handlers for one in self._render(handler, transition)]
+        accepted = self._outbox.accept(transition, notifications)
+        self._dispatcher.hand_over(accepted.claimed)
+        failed = [
+            (delivery, outcome)
+            for delivery in accepted.required
+            if (outcome := self._dispatcher.deliver_now(delivery)).kind != "delivered"
+        ]
+        if failed:
+            raise DeliveryError("; ".join(_failure(delivery, outcome) for delivery, outcome in failed))
+        return accepted
+
+    def _render(self, handler: Handler, transition: Transition) -> Iterator[Notification]:
+        """One notification for each channel; the text is rendered once for each format."""
+        rendered: dict[Format, Rendered] = {}
+        for name in handler.channels:
+            destination = self._ruleset.destinations.get(name)
+            format = self._ruleset.format_of(name)
+            if format not in rendered:
+                rendered[format] = self._rendered(handler, transition, format)
+            text = rendered[format]
+            yield Notification(
+                handler=handler.name,
+                channel=name,
+                title=text.title,
+                body=text.message,
+                format=format,
+                severity=handler.severity(transition),
+                mode="shadow" if handler.written.mode == "shadow" else "live",
+                required=handler.written.required,
+                give_up=destination.written.retry.give_up if destination else DEFAULT_RETRY.give_up,
+            )
+
+    def _rendered(self, handler: Handler, transition: Transition, format: Format) -> Rendered:
+        """The message; a plain one that says what went wrong if the template fails. A message is never lost."""
+        try:
+            return handler.render(transition, format)
+        except RenderError as error:
+            log.warning("a template failed", extra={"handler": handler.name, "error": str(error)})
+            return fallback(transition, handler.name, error)
+
+    # parts that users attach
+
+    def handler(self, name: str) -> CallbackHandler:
+        """One declared handler as a state handler of its own. It follows reloads.
+
+        Raises:
+            GatewayError: there is no handler of that name.
+        """
+        names = [handler.name for handler in self._ruleset.config.handlers]
+        if name not in names:
+            raise GatewayError(no_such("handler", name, names))
+        return callback_factory(Teller(self, name), Holder(self, name))
+
+    def notifier(
+        self,
+        channel: str,
+        *,
+        message: str | None = None,
+        title: str | None = None,
+        template: str | None = None,
+        severity: Severity | None = None,
+    ) -> TransitionCallback:
+        """A callback for ``callback_factory`` that sends one message.
+
+        Args:
+            channel: a channel or group of the configuration.
+            message: a Jinja2 template; a sensible summary unless given.
+            title: a Jinja2 template of one line.
+            template: a template file of the configuration, instead of ``message``.
+            severity: how serious it is; follows from the state unless given.
+
+        Raises:
+            ConfigError: there is no such channel or template file, or a template is wrong.
+        """
+        written = {"message": message, "title": title, "template": template, "severity": severity}
+        return Notifier(self, channel, {key: value for key, value in written.items() if value is not None})
+
+    # reload
+
+    def reload(self) -> Reloaded:
+        """Read the configuration now and put it into force if it is good; else the last good one stays."""
+        with self._reloading:
+            started = time.monotonic()
+            return self._adopt(self._builder.build(self._ruleset), started)
+
+    def _reload_if_edited(self) -> None:
+        with self._reloading:
+            started = time.monotonic()
+            compiled = self._builder.build_if_edited(self._ruleset)
+            if compiled is not None:
+                self._adopt(compiled, started)
+
+    def _adopt(self, compiled: Compiled, started: float) -> Reloaded:
+        changes: tuple[str, ...] = ()
+        if compiled.ruleset is not None:
+            changes = describe(self._ruleset, compiled.ruleset)
+            self._ruleset = compiled.ruleset
+            self._dispatcher.swap(_runtimes(compiled.ruleset))
+        reloaded = Reloaded(compiled.ruleset is not None, changes, compiled.problems, time.monotonic() - started)
+        log.log(logging.INFO if reloaded.accepted else logging.ERROR, "%s", reloaded)
+        if self._on_reload is not None:
+            try:
+                self._on_reload(reloaded)
+            except Exception:
+                log.exception("an observer of reloads failed")
+        return reloaded
+
+    # the end
+
+    def drain(self, timeout: float | None = None) -> int:
+        """Wait until what is due has been sent, ``timeout`` seconds at most (``drain_seconds`` unless given).
+
+        Returns how many deliveries are still owed: those that wait for a later attempt too.
+        """
+        return self._dispatcher.drain(self.drain_seconds if timeout is None else timeout)
+
+    def close(self) -> None:
+        """Drain, then stop. What is unsent stays owed. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self.close)
+        self._watcher.close()
+        self.drain()
+        self._dispatcher.close()
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return revived, (self._ruleset.loaded.sources,)
+
+
+class Holder:
+    """The check of a declared handler, looked up by name at each transition so that it follows reloads."""
+
+    def __init__(self, gateway: Gateway, name: str) -> None:
+        self.gateway, self.name = gateway, name
+
+    def holds(self, transition: Transition) -> bool:
+        """Whether the handler matches; ``False`` when it is off, gone, or its check raises."""
+        handler = self.gateway.ruleset.handler(self.name)
+        if handler is None:
+            return False
+        try:
+            return handler.check.holds(transition)
+        except Exception as error:
+            log.warning("a check raised and does not match", extra={"handler": self.name, "error": repr(error)})
+            return False
+
+
+class Teller:
+    """The callback of a declared handler, looked up by name at each transition so that it follows reloads."""
+
+    def __init__(self, gateway: Gateway, name: str) -> None:
+        self.gateway, self.name = gateway, name
+
+    def tell(self, transition: Transition) -> None:
+        """Emit the handler's notifications; raises ``DeliveryError`` only if it is ``required``."""
+        handler = self.gateway.ruleset.handler(self.name)
+        if handler is not None:
+            with _never_raising(transition.obj):
+                self.gateway.emit(transition, [handler])
+
+
+class Notifier:
+    """A callback with a message of its own, for ``callback_factory``. Pickles as its texts."""
+
+    def __init__(self, gateway: Gateway, channel: str, written: Mapping[str, str]) -> None:
+        self.gateway, self.channel, self.written = gateway, channel, written
+        self._handler = compile_notifier(gateway.ruleset, channel, written)
+
+    def tell(self, transition: Transition) -> None:
+        """Send the message. Never raises."""
+        with _never_raising(transition.obj):
+            self.gateway.emit(transition, [self._handler])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Notifier, (self.gateway, self.channel, self.written)
+
+
+_revived: dict[str, Gateway] = {}
+_reviving = threading.Lock()
+
+
+def revived(sources: Sources) -> Gateway:
+    """The gateway on ``sources`` in this process: opened when the first pickle of it arrives."""
+    with _reviving:
+        gateway = _revived.get(sources.fingerprint)
+        if gateway is None or gateway.closed:
+            gateway = _revived[sources.fingerprint] = Gateway(sources, watch=False)
+        return gateway
+
+
+@contextmanager
+def _never_raising(obj: Any) -> Iterator[None]:
+    """Nothing we do fails a user's flow, unless a handler is ``required``."""
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except Exception:
+        log.exception("a transition could not be handled", extra={"obj": getattr(obj, "name", None)})
+
+
+def open_declared_store(loaded: Loaded) -> Store:
+    """Open the store that a configuration declares; a relative path starts where its other paths do.
+
+    Raises:
+        SecretError: its address is a secret that cannot be resolved.
+        StoreError: it cannot be opened.
+    """
+    written, base = loaded.sound.store, loaded.sources.base
+    return open_store(resolve_url(written.url, base), sync=written.sync, base=base)
+
+
+def _accepted(compiled: Compiled) -> Ruleset:
+    if compiled.ruleset is None:
+        raise ConfigError([problem for problem in compiled.problems if problem.severity == "error"])
+    return compiled.ruleset
+
+
+def _runtimes(ruleset: Ruleset) -> dict[str, ChannelRuntime]:
+    """The channels as the dispatcher wants them."""
+    return {
+        name: ChannelRuntime(
+            built.channel,
+            built.written.timeout.total_seconds(),
+            built.rate,
+            built.written.retry,
+            built.written.fallback,
+        )
+        for name, built in ruleset.destinations.items()
+    }
+
+
+def _failure(delivery: Delivery, outcome: Outcome) -> str:
+    return f"handler {delivery.handler!r} could not deliver to {delivery.channel!r}: {outcome.reason} {outcome.detail}"

@@ -1,0 +1,359 @@
+"""Dispatcher: sends what was accepted, from memory or from the store, and records what became of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime, timedelta
+from random import Random
+from weakref import WeakSet
+
+from gateway.channels.base import Outcome
+from gateway.delivery.clock import SYSTEM_CLOCK, Clock
+from gateway.delivery.lane import ChannelRuntime, Lane, LaneReport
+from gateway.delivery.settlement import give_up, postpone
+from gateway.errors import StoreClosedError, StoreError
+from gateway.store.instants import EPOCH
+from gateway.store.operations import SMALLEST_STEP
+from gateway.store.rows import Delivery, NewDelivery, Record, Recorded, WantExpired
+from gateway.store.store import Store
+
+log = logging.getLogger("gateway.delivery")
+
+LOOK_EVERY = 1.0
+"""Seconds between looks into the store when nothing is known to become due earlier: other processes write there too."""
+
+ORPHAN_GRACE = timedelta(hours=1)
+"""What belongs to a channel this gateway does not have is given up this much later than its time."""
+
+EXPIRED_AT_ONCE = 200
+DRAIN_PAUSE = 0.05
+DAY = 86_400.0
+
+
+class Dispatcher:
+    """Sends deliveries through channels, each at its own pace.
+
+    Args:
+        store: where deliveries are claimed and recorded.
+        channels: the channels by name; see :meth:`swap`.
+        clock: tells the time; it must be the one the outbox has.
+        random: jitter for retries.
+
+    New deliveries come through :meth:`hand_over`; retries, what was too much for the memory, and
+    what others left behind is claimed from the store when due. The dispatcher closes the channels
+    it lets go of.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Mapping[str, ChannelRuntime],
+        clock: Clock = SYSTEM_CLOCK,
+        random: Random | None = None,
+    ) -> None:
+        self._store, self._clock, self._random = store, clock, random or Random()
+        self._started = self._closed = False
+        self._lanes: Mapping[str, Lane] = {}
+        self._begin_anew(channels)
+        _dispatchers.add(self)
+
+    def _begin_anew(self, channels: Mapping[str, ChannelRuntime]) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._looks_at = EPOCH
+        self._looking = threading.Lock()
+        self._on_their_way_back: set[Future[Recorded]] = set()
+        self._clock_offset: timedelta | None = None
+        self._lanes = {name: self._lane(runtime) for name, runtime in channels.items()}
+        self._retired: list[Lane] = []
+
+    def _lane(self, runtime: ChannelRuntime) -> Lane:
+        return Lane(runtime, self, self._clock, self._random)
+
+    def forget_inherited(self) -> None:
+        """In a forked child: what is in memory and in progress is the parent's. Work begins with the next delivery."""
+        self._begin_anew({name: lane.runtime for name, lane in self._lanes.items()})
+
+    # --- coming and going
+
+    def start(self) -> None:
+        """Begin to look for due deliveries."""
+        self._started = True
+        self._ensure_looking()
+
+    def _ensure_looking(self) -> None:
+        """Start the thread that looks, unless it runs; after a fork it does not."""
+        if self._thread is not None or not self._started or self._closed:
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gateway-dispatcher", daemon=True)
+                self._thread.start()
+
+    def has_room(self, channel: str) -> bool:
+        """Whether a new delivery to ``channel`` would be sent soon if it were handed over now."""
+        self._ensure_looking()
+        lane = self._lanes.get(channel)
+        return self._started and not self._closed and lane is not None and not lane.behind and lane.room() > 0
+
+    def hand_over(self, deliveries: Iterable[Delivery]) -> None:
+        """Send ``deliveries``, which this node has claimed. Returns at once."""
+        for delivery in deliveries:
+            self._offer(delivery.channel, [delivery])
+
+    def _offer(self, channel: str, deliveries: Sequence[Delivery]) -> None:
+        while (lane := self._lanes.get(channel)) is not None and not self._closed:
+            if lane.offer(deliveries):
+                return
+        self._put_back(deliveries, "closing" if self._closed else "channel_removed")
+
+    def _put_back(self, deliveries: Sequence[Delivery], reason: str) -> None:
+        now = self._clock.now()
+        self.postpone([postpone(delivery, reason, now, now) for delivery in deliveries])
+
+    def deliver_now(self, delivery: Delivery) -> Outcome:
+        """Deliver a required delivery in the calling thread: one attempt, then one through its fallback channel.
+
+        Whatever becomes of it is recorded; if it is not delivered it is dead, and never sent later
+        behind the back of whoever was told that it failed.
+
+        Raises:
+            StoreError: the outcome could not be recorded.
+        """
+        lane = self._lanes.get(delivery.channel)
+        if lane is None:
+            self.record(give_up(delivery, "channel_removed", None, self._clock.now()))
+            return Outcome("permanent", "channel_removed", "there is no such channel any more")
+        outcome, recorded = lane.deliver_now(delivery)
+        return outcome if recorded.fallback is None else self.deliver_now(recorded.fallback)
+
+    def swap(self, channels: Mapping[str, ChannelRuntime]) -> None:
+        """Go on with ``channels``.
+
+        A channel that is the same object keeps its queue, breaker and place in its rate. Attempts in
+        progress end on the channel they began with. Deliveries to a channel that is gone stay owed,
+        because the next edit may bring it back, until their time to be given up.
+        """
+        with self._lock:
+            before, after = self._lanes, {}
+            for name, runtime in channels.items():
+                known = before.get(name)
+                if known is not None and known.runtime.channel is runtime.channel:
+                    known.adopt(runtime)
+                    after[name] = known
+                else:
+                    after[name] = self._lane(runtime)
+            gone = [lane for name, lane in before.items() if after.get(name) is not lane]
+            self._retired = [lane for lane in self._retired if not lane.is_quiet()] + gone
+            self._lanes = after
+        for lane in gone:
+            if queued := lane.retire():
+                self._offer(lane.name, queued)
+        self.look()
+
+    def reports(self) -> Mapping[str, LaneReport]:
+        """How each channel stands."""
+        return {name: lane.report() for name, lane in self._lanes.items()}
+
+    def drain(self, timeout: float) -> int:
+        """Wait up to ``timeout`` seconds for what can be sent in that time; how many deliveries are still owed then."""
+        deadline = time.monotonic() + timeout
+        self.look()
+        while time.monotonic() < deadline and self._has_work_before(deadline):
+            if not self._serve_unstaffed():
+                time.sleep(DRAIN_PAUSE)
+        return self._store.owed()
+
+    def _serve_unstaffed(self) -> bool:
+        served = [lane.serve_one() for lane in self._lanes.values() if lane.is_unstaffed()]
+        return any(served)
+
+    def _has_work_before(self, deadline: float) -> bool:
+        left = max(0.0, deadline - time.monotonic())
+        if not self._looking.acquire(timeout=left):
+            return True
+        try:  # while nobody looks, a delivery is either in a lane, or on its way to the store, or due in there
+            busy = not all(lane.is_quiet() for lane in self._all_lanes())
+            return busy or bool(self._on_their_way_back) or self._has_due_within(left)
+        finally:
+            self._looking.release()
+
+    def _all_lanes(self) -> list[Lane]:
+        return [*self._lanes.values(), *self._retired]
+
+    def _has_due_within(self, left: float) -> bool:
+        horizon = self._clock.now() + timedelta(seconds=left)
+        return any(
+            due_at <= horizon and (lane := self._lanes.get(channel)) is not None and lane.opens_in() <= left
+            for channel, due_at in self._store.next_due().items()
+        )
+
+    def close(self, grace: float = 5.0) -> int:
+        """Finish attempts in progress within ``grace`` seconds, give the rest back to the store; how many that were.
+
+        The channels are closed; the store is not. Safe to call twice.
+        """
+        if self._closed:
+            return 0
+        self._closed = True
+        deadline = time.monotonic() + grace
+        self._wake.set()
+        for lane in self._lanes.values():
+            lane.retire()
+        for lane in self._all_lanes():
+            if not lane.wait_quiet(deadline):
+                log.warning("attempts were still in progress at the end", extra={"channel": lane.name})
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        return self._store.release().result()
+
+    # --- the desk of the lanes
+
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether ``delivery`` is still this process's to send."""
+        return self._store.holds(delivery)
+
+    def key_of(self, delivery: Delivery) -> str:
+        """The idempotency key of all attempts of ``delivery``."""
+        return f"{self._store.id}-{delivery.id}"
+
+    def fallback_for(self, delivery: Delivery, runtime: ChannelRuntime) -> NewDelivery | None:
+        """What is sent instead of ``delivery`` once it is given up. A fallback has no fallback of its own."""
+        lane = None if runtime.fallback is None else self._lanes.get(runtime.fallback)
+        if lane is None or delivery.fallback_of is not None:
+            return None
+        return NewDelivery(
+            handler=delivery.handler,
+            channel=lane.name,
+            title=delivery.title,
+            body=delivery.body,
+            format=delivery.format,
+            severity=delivery.severity,
+            give_up_after=lane.runtime.retry.give_up,
+            claimed=True,
+            required=delivery.required,
+        )
+
+    def record(self, record: Record) -> Recorded:
+        """Write ``record``; returns when it is on the disk."""
+        recorded = self._store.record(record).result()
+        if not recorded.kept:
+            log.warning("a record came too late", extra={"delivery_id": record.delivery.id, "status": record.status})
+        if record.status == "pending":
+            self._look_by(record.due_at)
+        return recorded
+
+    def postpone(self, records: Sequence[Record]) -> None:
+        """Write ``records`` without waiting for the disk."""
+        with suppress(StoreClosedError):  # its last act was to give back all claims
+            for record in records:
+                written = self._store.record(record)
+                self._on_their_way_back.add(written)
+                written.add_done_callback(self._on_their_way_back.discard)
+
+    def look(self) -> None:
+        """Look for due deliveries now."""
+        self._wake.set()
+
+    def _look_by(self, due_at: datetime) -> None:
+        if due_at < self._looks_at:
+            self._wake.set()
+
+    # --- looking into the store
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.clear()
+            pause = self._look_safely()
+            if not self._closed:
+                self._wake.wait(pause)
+
+    def _look_safely(self) -> float:
+        try:
+            with self._looking:
+                return self._look()
+        except StoreClosedError:
+            return DAY
+        except StoreError as error:
+            log.warning("could not look for due deliveries", extra={"error": str(error)})
+        except Exception:  # this thread is what brings retries and claims: it must outlive any mistake in here
+            log.exception("looking for due deliveries failed")
+        return LOOK_EVERY
+
+    def _look(self) -> float:
+        """Claim what is due and fits; returns the seconds until it is worth looking again."""
+        now = self._clock.now()
+        self._follow_clock(now)
+        self._end_expired(now)
+        due = self._store.next_due()
+        self._claim_due([lane for name, lane in self._lanes.items() if name in due and due[name] <= now], now)
+        pause = min([LOOK_EVERY, *self._pauses(due, now)])
+        self._looks_at = now + timedelta(seconds=pause)
+        return pause
+
+    def _claim_due(self, lanes: Sequence[Lane], now: datetime) -> None:
+        asked: list[tuple[Lane, int, Future[tuple[Delivery, ...]]]] = []
+        for lane in lanes:
+            room = lane.room()
+            lane.behind = not room
+            if room:
+                asked.append((lane, room, self._store.claim(lane.name, room, now)))
+        for lane, room, answer in asked:
+            claimed = answer.result()
+            lane.behind = len(claimed) == room
+            self._offer(lane.name, claimed)
+
+    def _pauses(self, due: Mapping[str, datetime], now: datetime) -> Iterable[float]:
+        for name, lane in self._lanes.items():
+            if name not in due:
+                lane.behind = False
+            elif due[name] > now:
+                lane.behind = False
+                yield (due[name] - now).total_seconds()
+            elif opens_in := lane.opens_in():
+                yield opens_in
+
+    def _end_expired(self, now: datetime) -> None:
+        first = self._store.next_give_up()
+        if first is None or first > now:
+            return
+        wanted = WantExpired(tuple(self._lanes), now, ORPHAN_GRACE, EXPIRED_AT_ONCE)
+        for delivery in self._store.claim_expired(wanted).result():
+            recorded = self.record(self._given_up(delivery, now))
+            if recorded.fallback is not None:
+                self.hand_over([recorded.fallback])
+
+    def _given_up(self, delivery: Delivery, now: datetime) -> Record:
+        lane = self._lanes.get(delivery.channel)
+        if lane is None:
+            return give_up(delivery, "channel_removed", None, now)
+        return give_up(delivery, "give_up", self.fallback_for(delivery, lane.runtime), now)
+
+    def _follow_clock(self, now: datetime) -> None:
+        """Notice when the wall clock was set, and have what waits follow it."""
+        offset = now - EPOCH - timedelta(seconds=self._clock.monotonic())
+        if self._clock_offset is not None and abs(offset - self._clock_offset) <= SMALLEST_STEP:
+            return
+        step = self._store.follow_clock(offset).result()
+        self._clock_offset = offset
+        if step:
+            log.warning("the wall clock was set", extra={"seconds": step.total_seconds()})
+
+
+_dispatchers: WeakSet[Dispatcher] = WeakSet()
+
+
+def _forget_inherited() -> None:
+    for dispatcher in list(_dispatchers):
+        dispatcher.forget_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited)

@@ -1,0 +1,390 @@
+"""Lane: one channel at work. Its queue in memory, its workers, its rate limiter, its breaker.
+
+Lanes share nothing, so a slow or dead channel delays no other. What a lane may not send soon goes
+back to wait in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Protocol
+
+from gateway.channels.base import Channel, Message, Outcome
+from gateway.config.models import RetryConfig
+from gateway.config.rate import Rate
+from gateway.delivery.breaker import Breaker, BreakerPolicy, BreakerState
+from gateway.delivery.clock import Clock
+from gateway.delivery.rate import RateLimiter
+from gateway.delivery.settlement import Terms, give_up, postpone, settle
+from gateway.errors import StoreError
+from gateway.store.rows import Attempt, Delivery, NewDelivery, Record, Recorded
+
+log = logging.getLogger("gateway.delivery")
+
+LARGEST_QUEUE = 200
+"""Deliveries a lane holds in memory; more wait in the store."""
+
+IDLE_SECONDS = 5.0
+"""A worker without work ends after this."""
+
+SHORT_WAIT = 0.25
+"""Seconds a worker waits for the rate limiter itself; for longer, deliveries go back to the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRuntime:
+    """A channel and how it is to be used.
+
+    Attributes:
+        channel: what sends.
+        timeout: seconds one attempt may take.
+        rate: the most messages in a stretch of time.
+        retry: how often and how long a delivery is tried.
+        fallback: the channel a delivery goes to when this one has given up.
+        breaker: when the channel is parked.
+    """
+
+    channel: Channel
+    timeout: float = 30.0
+    rate: Rate | None = None
+    retry: RetryConfig = field(default_factory=RetryConfig)
+    fallback: str | None = None
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReport:
+    """How a channel stands right now.
+
+    Attributes:
+        queued: deliveries in memory.
+        sending: attempts in progress.
+        overdue: those of them that have taken longer than the channel's timeout: a stuck plugin.
+        breaker: whether the channel is parked.
+        reason: what parked it.
+    """
+
+    queued: int
+    sending: int
+    overdue: int
+    breaker: BreakerState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """An attempt in progress, and when it began (``time.monotonic``)."""
+
+    delivery: Delivery
+    began: float
+
+
+class Desk(Protocol):
+    """What lanes ask of their dispatcher."""
+
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether ``delivery`` is still this process's to send."""
+
+    def key_of(self, delivery: Delivery) -> str:
+        """The idempotency key of all attempts of ``delivery``."""
+
+    def fallback_for(self, delivery: Delivery, runtime: ChannelRuntime) -> NewDelivery | None:
+        """What is sent instead of ``delivery`` once it is given up."""
+
+    def hand_over(self, deliveries: Sequence[Delivery]) -> None:
+        """Send ``deliveries``, which this node has claimed."""
+
+    def record(self, record: Record) -> Recorded:
+        """Write ``record``; returns when it is on the disk."""
+
+    def postpone(self, records: Sequence[Record]) -> None:
+        """Write ``records`` without waiting for the disk."""
+
+    def look(self) -> None:
+        """Look for due deliveries now."""
+
+
+class Lane:
+    """One channel's queue and up to ``width`` workers, which are started when there is work."""
+
+    def __init__(self, runtime: ChannelRuntime, desk: Desk, clock: Clock, random: Random) -> None:
+        self.runtime = runtime
+        self.behind = False
+        """More of this channel's deliveries are due in the store than fit in here."""
+        self._desk, self._clock, self._random = desk, clock, random
+        self._changed = threading.Condition()
+        self._queue: deque[Delivery] = deque()
+        self._limiter = RateLimiter(runtime.rate)
+        self._breaker = Breaker(runtime.breaker)
+        self._workers = self._idle = 0
+        self._sending: set[Sending] = set()
+        self._retired = False
+
+    @property
+    def name(self) -> str:
+        """The channel's."""
+        return self.runtime.channel.name
+
+    def report(self) -> LaneReport:
+        """How the channel stands."""
+        late = time.monotonic() - self.runtime.timeout - 1
+        with self._changed:
+            overdue = sum(sending.began < late for sending in self._sending)
+            return LaneReport(len(self._queue), len(self._sending), overdue, self._breaker.state, self._breaker.reason)
+
+    # --- what may come in
+
+    def room(self) -> int:
+        """How many more deliveries would be sent soon."""
+        now = self._clock.monotonic()
+        with self._changed:
+            if self._retired or not self._breaker.permits(now):
+                return 0
+            most = LARGEST_QUEUE if self._breaker.state == "closed" else 1
+            return max(0, min(most, self._limiter.available(now)) - len(self._queue))
+
+    def opens_in(self) -> float:
+        """Seconds after which :meth:`room` is worth asking again; 0 when now."""
+        now = self._clock.monotonic()
+        with self._changed:
+            return max(self._breaker.wait(now), self._limiter.wait(now))
+
+    def offer(self, deliveries: Sequence[Delivery]) -> bool:
+        """Queue ``deliveries``; ``False`` if the lane is retired and took none."""
+        with self._changed:
+            if self._retired:
+                return False
+            self._queue.extend(deliveries)
+            self._staff()
+            self._changed.notify_all()
+        return True
+
+    def adopt(self, runtime: ChannelRuntime) -> None:
+        """Go on with other settings of the same channel."""
+        with self._changed:
+            if runtime.rate != self.runtime.rate:
+                self._limiter = RateLimiter(runtime.rate)
+            self.runtime = runtime
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is queued or being sent."""
+        with self._changed:
+            return not self._queue and not self._sending
+
+    def is_unstaffed(self) -> bool:
+        """Whether something is queued and no worker is there to send it."""
+        with self._changed:
+            return bool(self._queue) and not self._workers
+
+    def retire(self) -> list[Delivery]:
+        """Take nothing more, and hand out what is queued. The channel is closed when its last attempt has ended."""
+        with self._changed:
+            self._retired = True
+            queued = list(self._queue)
+            self._queue.clear()
+            self._changed.notify_all()
+            last = not self._sending
+        if last:
+            self.runtime.channel.close()
+        return queued
+
+    def wait_quiet(self, deadline: float) -> bool:
+        """Wait until no attempt is in progress, or ``deadline`` (``time.monotonic``); whether none is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._sending, max(0.0, deadline - time.monotonic()))
+
+    # --- workers
+
+    def _staff(self) -> None:
+        """Start workers for what is queued. The lock is held."""
+        needed = min(len(self._queue) - self._idle, self.runtime.channel.width - self._workers)
+        for _ in range(needed):
+            worker = threading.Thread(target=self._work, name=f"gateway-{self.name}", daemon=True)
+            try:
+                worker.start()
+            except RuntimeError:  # the interpreter is ending and starts no threads; drain() sends in its own
+                return
+            self._workers += 1
+
+    def _work(self) -> None:
+        while (sending := self._next(IDLE_SECONDS)) is not None:
+            self._serve(sending)
+
+    def serve_one(self) -> bool:
+        """Send the first in the queue in the calling thread; ``False`` if nothing can be sent now."""
+        sending = self._next(0.0, hired=False)
+        if sending is None:
+            return False
+        self._serve(sending)
+        return True
+
+    def _next(self, patience: float, hired: bool = True) -> Sending | None:
+        """The next attempt to make, counted as in progress; ``None`` when there is none for ``patience`` seconds."""
+        while True:
+            with self._changed:
+                if self._may_send():
+                    return self._begin(self._queue.popleft())
+                refused, records = self._give_back()
+                if not refused and not self._wait_for_work(patience):
+                    self._workers -= hired
+                    return None
+            self._desk.postpone(records)
+
+    def _may_send(self) -> bool:
+        now = self._clock.monotonic()
+        return bool(
+            self._queue
+            and len(self._sending) < self.runtime.channel.width
+            and self._breaker.permits(now)
+            and not self._limiter.wait(now)
+        )
+
+    def _begin(self, delivery: Delivery) -> Sending:
+        """Count an attempt as in progress. The lock is held."""
+        self._limiter.take(self._clock.monotonic())
+        self._breaker = self._breaker.sending()
+        sending = Sending(delivery, time.monotonic())
+        self._sending.add(sending)
+        if self.behind and len(self._queue) <= LARGEST_QUEUE // 4:
+            self._desk.look()
+        return sending
+
+    def _give_back(self) -> tuple[bool, list[Record]]:
+        """Empty the queue if it would have to wait long for breaker or limiter, and say until when."""
+        now = self._clock.monotonic()
+        parked, limited = self._breaker.wait(now), self._limiter.wait(now)
+        if not self._queue or max(parked, limited) <= SHORT_WAIT:
+            return False, []
+        reason = "parked" if parked >= limited else "rate"
+        at = self._clock.now()
+        due_at = at + timedelta(seconds=max(parked, limited))
+        records = [postpone(delivery, reason, due_at, at) for delivery in self._queue]
+        self._queue.clear()
+        return True, records
+
+    def _wait_for_work(self, patience: float) -> bool:
+        """Wait for a change; ``False`` if the worker should end. The lock is held."""
+        if self._retired or not patience:
+            return False
+        if self._queue:  # for the limiter, or for somebody else's attempt to end
+            now = self._clock.monotonic()
+            self._changed.wait(max(self._limiter.wait(now), self._breaker.wait(now)) or SHORT_WAIT)
+            return True
+        self._idle += 1
+        woken = self._changed.wait(patience)
+        self._idle -= 1
+        return woken or bool(self._queue)
+
+    def _serve(self, sending: Sending) -> None:
+        delivery = sending.delivery
+        try:
+            if self._desk.holds(delivery):
+                _, recorded = self._deliver(delivery, last=False)
+                if recorded.fallback is not None:
+                    self._desk.hand_over([recorded.fallback])
+            else:
+                log.info("a claim was lost and the delivery left to its new owner", extra=_about(delivery))
+        except StoreError as error:
+            log.error("an outcome was not recorded", extra={**_about(delivery), "error": str(error)})
+        finally:
+            self._end(sending)
+
+    def _end(self, sending: Sending) -> None:
+        """Count an attempt as in progress no more."""
+        with self._changed:
+            self._sending.remove(sending)
+            self._breaker = self._breaker.unsent()
+            last = self._retired and not self._sending
+            self._changed.notify_all()
+        if last:
+            self.runtime.channel.close()
+
+    # --- one attempt
+
+    def deliver_now(self, delivery: Delivery) -> tuple[Outcome, Recorded]:
+        """Make the only attempt of a required delivery, in the calling thread.
+
+        Waits for the rate limiter and a free place for at most the channel's timeout; a parked
+        channel is asked all the same.
+        """
+        sending = self._begin_required(delivery)
+        if sending is None:
+            outcome = Outcome("temporary", "rate", "the channel was not free in time")
+            return outcome, self._desk.record(give_up(delivery, "rate", self._fallback(delivery), self._clock.now()))
+        try:
+            return self._deliver(delivery, last=True)
+        finally:
+            self._end(sending)
+
+    def _begin_required(self, delivery: Delivery) -> Sending | None:
+        deadline = time.monotonic() + self.runtime.timeout
+        with self._changed:
+            while True:
+                pause = self._limiter.wait(self._clock.monotonic())
+                if not pause and len(self._sending) < self.runtime.channel.width:
+                    return self._begin(delivery)
+                if time.monotonic() + pause >= deadline:
+                    return None
+                self._changed.wait(pause or deadline - time.monotonic())
+
+    def _deliver(self, delivery: Delivery, last: bool) -> tuple[Outcome, Recorded]:
+        at, began = self._clock.now(), time.monotonic()
+        outcome = self._ask(delivery)
+        attempt = Attempt(at, outcome.kind, outcome.reason, outcome.detail, round((time.monotonic() - began) * 1000))
+        opens_at = self._note(outcome)
+        terms = Terms(self.runtime.retry, self._fallback(delivery), opens_at, last)
+        record = settle(delivery, outcome, attempt, terms, self._clock.now(), self._random)
+        _tell(record, outcome)
+        return outcome, self._desk.record(record)
+
+    def _ask(self, delivery: Delivery) -> Outcome:
+        message = Message(
+            delivery.body, delivery.title, delivery.severity, delivery.format, self._desk.key_of(delivery)
+        )
+        try:
+            return self.runtime.channel.send(message, self.runtime.timeout)
+        except Exception as error:  # a channel must not raise; one that does must not lose a delivery
+            log.exception("a channel raised instead of reporting an outcome", extra=_about(delivery))
+            return Outcome("unknown", "error", type(error).__name__)
+
+    def _note(self, outcome: Outcome) -> datetime:
+        """Tell breaker and limiter; returns when the channel takes messages again as far as is known."""
+        now = self._clock.monotonic()
+        with self._changed:
+            before = self._breaker.state
+            self._breaker = after = self._breaker.after(outcome, now)
+            if outcome.retry_after is not None:
+                self._limiter.hold_until(now + min(outcome.retry_after, self.runtime.breaker.longest))
+            self._changed.notify_all()
+            wait = max(after.wait(now), self._limiter.wait(now))
+        if before != "open" and after.state == "open":
+            log.warning("channel parked", extra={"channel": self.name, "reason": after.reason, "seconds": wait})
+        if before != "closed" and after.state == "closed":
+            log.warning("channel takes messages again", extra={"channel": self.name})
+            self._desk.look()
+        return self._clock.now() + timedelta(seconds=wait)
+
+    def _fallback(self, delivery: Delivery) -> NewDelivery | None:
+        return self._desk.fallback_for(delivery, self.runtime)
+
+
+def _about(delivery: Delivery) -> dict[str, object]:
+    return {"delivery_id": delivery.id, "handler": delivery.handler, "channel": delivery.channel}
+
+
+def _tell(record: Record, outcome: Outcome) -> None:
+    fields = {**_about(record.delivery), "outcome": outcome.kind, "reason": outcome.reason}
+    match record.status:
+        case "delivered":
+            log.debug("delivered", extra=fields)
+        case "dead":
+            log.error("delivery given up", extra=fields)
+        case _:
+            log.warning("delivery to be tried again", extra={**fields, "due_at": record.due_at.isoformat()})

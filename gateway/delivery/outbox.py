@@ -1,0 +1,85 @@
+"""Outbox: the door by which notifications become durable. Accepted means committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from gateway.delivery.clock import SYSTEM_CLOCK, Clock
+from gateway.delivery.notification import Notification
+from gateway.delivery.payload import encode
+from gateway.store.rows import Acceptance, Accepted, NewDelivery, TransitionRow
+from gateway.store.store import Store
+from gateway.transition import Transition
+
+
+def no_room(channel: str) -> bool:
+    """For an outbox without a dispatcher: everything waits in the store for another process."""
+    return False
+
+
+class Outbox:
+    """Keeps transitions and their notifications.
+
+    Args:
+        store: where.
+        clock: tells the time.
+        has_room: whether this process would send a delivery to a channel at once;
+            :meth:`~gateway.delivery.dispatcher.Dispatcher.has_room`.
+    """
+
+    def __init__(self, store: Store, clock: Clock = SYSTEM_CLOCK, has_room: Callable[[str], bool] = no_room) -> None:
+        self._store, self._clock, self._has_room = store, clock, has_room
+
+    def accept(self, transition: Transition, notifications: Sequence[Notification]) -> Accepted:
+        """Keep ``transition`` and ``notifications``, all or nothing; returns once they are on the disk.
+
+        A transition of an id that is known is a repeat and leaves nothing behind but a count. Without
+        notifications nothing is kept at all. Hand ``claimed`` of the answer to the dispatcher, and
+        each of ``required`` to its ``deliver_now``.
+
+        Raises:
+            StoreError: it could not be kept; nothing of it was.
+        """
+        if not notifications:
+            return Accepted(duplicate=False)
+        row = _row(transition, self._clock.now())
+        return self._store.accept(Acceptance(row, tuple(self._new(one) for one in notifications))).result()
+
+    def _new(self, notification: Notification) -> NewDelivery:
+        return NewDelivery(
+            handler=_storable(notification.handler),
+            channel=_storable(notification.channel),
+            title=_storable(notification.title),
+            body=_storable(notification.body),
+            format=notification.format,
+            severity=notification.severity,
+            give_up_after=notification.give_up,
+            claimed=notification.required or self._has_room(notification.channel),
+            suppressed="shadow" if notification.mode == "shadow" else "",
+            required=notification.required,
+        )
+
+
+def _row(transition: Transition, now: datetime) -> TransitionRow:
+    old_state = transition.old_state
+    return TransitionRow(
+        id=_storable(transition.id),
+        source=_storable(transition.source),
+        kind=transition.kind,
+        obj_name=_storable(transition.obj.name),
+        flow_name=_storable(transition.flow.name),
+        run_id=_storable(transition.obj.run_id),
+        old_type=None if old_state is None else old_state.type,
+        new_type=transition.state.type,
+        payload=encode(transition),
+        occurred_at=transition.occurred_at,
+        received_at=now,
+    )
+
+
+def _storable(text: str) -> str:
+    """``text`` without what no database takes: half characters and NUL."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")

@@ -1,0 +1,120 @@
+"""Payload: a transition as JSON text, in the shape transitions have over HTTP, and back again.
+
+Results, parameters and context are kept as plain data: what cannot be told in JSON becomes text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from gateway.states import STATES, State
+from gateway.transition import Obj, Transition, plain, text_of
+
+LARGEST_EXACT_INTEGER = 2**63 - 1
+"""Larger integers become text: few readers of JSON keep them exact, and Python refuses to write the largest."""
+
+
+def encode(transition: Transition) -> str:
+    """``transition`` as one JSON object, ASCII only."""
+    document = {
+        "id": transition.id,
+        "source": transition.source,
+        "occurred_at": transition.occurred_at.isoformat(),
+        "obj": _obj(transition.obj),
+        "old_state": None if transition.old_state is None else _state(transition.old_state),
+        "new_state": _state(transition.state),
+    }
+    return json.dumps(document, separators=(",", ":"))
+
+
+def decode(text: str) -> Transition:
+    """The transition that :func:`encode` wrote. Exceptions and objects in it stay the plain data they became."""
+    document = json.loads(text)
+    old_state = document["old_state"]
+    return Transition.of(
+        _read_obj(document["obj"]),
+        None if old_state is None else _read_state(old_state),
+        _read_state(document["new_state"]),
+        id=document["id"],
+        source=document["source"],
+        occurred_at=datetime.fromisoformat(document["occurred_at"]),
+    )
+
+
+def _obj(obj: Obj) -> dict[str, Any]:
+    written = {
+        "kind": obj.kind,
+        "name": obj.name,
+        "run_id": obj.run_id,
+        "run_name": obj.run_name,
+        "tags": list(obj.tags),
+        "parameters": _json(plain(obj.parameters)),
+        "labels": _json(plain(obj.labels)),
+        "flow": None if obj.flow is None else _obj(obj.flow),
+        "max_retries": obj.max_retries,
+        "map_index": obj.map_index,
+        "url": obj.url,
+    }
+    return _without_defaults(written, keep=("kind", "name"))
+
+
+def _read_obj(written: Mapping[str, Any]) -> Obj:
+    rest = {key: value for key, value in written.items() if key not in ("tags", "flow")}
+    flow = written.get("flow")
+    return Obj(**rest, tags=tuple(written.get("tags", ())), flow=None if flow is None else _read_obj(flow))
+
+
+def _state(state: State) -> dict[str, Any]:
+    inner = getattr(state, "state", None)
+    written = {
+        "type": state.type,
+        "name": "" if state.name == state.type else state.name,
+        "message": text_of(state.message),
+        "result": _json(plain(state.result)),
+        "context": _json(plain(state.context)),
+        "timestamp": state.timestamp.isoformat(),
+        "start_time": None if state.start_time is None else state.start_time.isoformat(),
+        "run_count": state.run_count,
+        "final": state.final,
+        "state": None if inner is None else _state(inner),
+    }
+    return _without_defaults(written, keep=("type", "final", "result"))
+
+
+def _read_state(written: Mapping[str, Any]) -> State:
+    fields = {key: written[key] for key in ("context", "name", "run_count", "final") if key in written}
+    for key in ("timestamp", "start_time"):
+        if key in written:
+            fields[key] = datetime.fromisoformat(written[key])
+    if "state" in written:
+        fields["state"] = _read_state(written["state"])
+    return STATES[written["type"]](written.get("message"), written["result"], **fields)
+
+
+def _without_defaults(written: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
+    """``written`` without what is empty or none, except the keys to ``keep``."""
+    return {key: value for key, value in written.items() if key in keep or value not in (None, "", [], {})}
+
+
+def _json(value: Any) -> Any:
+    """Plain data as JSON has it."""
+    match value:
+        case datetime() | date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case float() if not math.isfinite(value):
+            return str(value)
+        case bool():
+            return value
+        case int() if abs(value) > LARGEST_EXACT_INTEGER:
+            return hex(value)
+        case list():
+            return [_json(item) for item in value]
+        case dict():
+            return {key: _json(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,157 @@
+"""The native JSON form of a transition: what the command line, files and the HTTP intake take.
+
+Validated by pydantic, then turned into the slotted classes that rules and templates see.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.spelling import nearest
+from gateway.errors import PayloadError
+from gateway.states import STATES, State
+from gateway.transition import MAX_TEXT, Obj, Transition, plain
+
+LONGEST_NAME = 1_000
+MOST_TAGS = 200
+
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+
+
+def _state_type(value: str) -> str:
+    if value in STATES:
+        return value
+    hint = nearest(value, STATES)
+    raise ValueError(f"there is no state {value[:100]!r}" + (f", did you mean {hint!r}?" if hint else ""))
+
+
+class Part(BaseModel):
+    """A part of a transition's JSON form; keys it does not know are refused, so that a typo is seen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StatePayload(Part):
+    """A state; only ``type`` is needed."""
+
+    type: Annotated[str, AfterValidator(_state_type)] = Field(description="one of the state classes, such as Failed")
+    name: Name | None = Field(default=None, description="the engine's own word; the type unless given")
+    message: Text | None = Field(default=None, description="text for people")
+    result: Any = Field(default=None, description="the data it carries")
+    timestamp: AwareDatetime | None = Field(default=None, description="when it was created")
+    start_time: AwareDatetime | None = Field(default=None, description="when the run is due")
+    run_count: int = Field(default=0, ge=0, description="attempts so far")
+    final: bool | None = Field(default=None, description="false if the engine will retry")
+
+    def build(self, occurred_at: datetime) -> State:
+        """The state it describes, created ``occurred_at`` unless it says when."""
+        return STATES[self.type](
+            self.message,
+            plain(self.result),
+            name=self.name or self.type,
+            timestamp=self.timestamp or occurred_at,
+            start_time=self.start_time,
+            run_count=self.run_count,
+            final=self.final,
+        )
+
+
+class FlowPayload(Part):
+    """The flow a task runs in."""
+
+    name: Name = Field(description="its name in the engine")
+    run_id: Name = ""
+    run_name: Name = ""
+    tags: list[Name] = Field(default=[], max_length=MOST_TAGS)
+    parameters: dict[str, Any] = {}
+    labels: dict[str, Text] = {}
+    url: Text = ""
+
+    def build(self) -> Obj:
+        """The flow it describes."""
+        return Obj("flow", **self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "run_id": self.run_id,
+            "run_name": self.run_name,
+            "tags": tuple(self.tags),
+            "parameters": plain(self.parameters),
+            "labels": dict(self.labels),
+            "url": self.url,
+        }
+
+
+class ObjPayload(FlowPayload):
+    """The task or flow that changed."""
+
+    kind: Literal["task", "flow"] = Field(description="task or flow")
+    flow: FlowPayload | None = Field(default=None, description="for a task, the flow it runs in")
+    max_retries: int = Field(default=0, ge=0)
+    map_index: int | None = None
+
+    def build(self) -> Obj:
+        """The task or flow it describes."""
+        return Obj(
+            self.kind,
+            flow=self.flow.build() if self.flow else None,
+            max_retries=self.max_retries,
+            map_index=self.map_index,
+            **self._fields(),
+        )
+
+
+class TransitionPayload(Part):
+    """One transition."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="makes a repeat harmless"
+    )
+    source: Annotated[str, Field(max_length=100)] = Field(default="http", description="where it came from")
+    obj: ObjPayload
+    old_state: StatePayload | None = None
+    new_state: StatePayload
+    occurred_at: AwareDatetime | None = Field(default=None, description="when it happened; now unless given")
+
+    def build(self) -> Transition:
+        """The transition it describes."""
+        occurred_at = (self.occurred_at or datetime.now(UTC)).astimezone(UTC)
+        return Transition.of(
+            self.obj.build(),
+            self.old_state.build(occurred_at) if self.old_state else None,
+            self.new_state.build(occurred_at),
+            id=self.id,
+            source=self.source,
+            occurred_at=occurred_at,
+        )
+
+
+def parse_transition(data: str | bytes) -> Transition:
+    """The transition a JSON object describes.
+
+    Raises:
+        PayloadError: it is not JSON, or not of that form; says which keys and what would be right.
+    """
+    try:
+        return TransitionPayload.model_validate_json(data).build()
+    except ValidationError as error:
+        raise PayloadError(
+            [_complaint(found) for found in error.errors(include_url=False, include_input=False)]
+        ) from None
+
+
+def _complaint(found: Any) -> str:
+    place = ".".join(str(part) for part in found["loc"]) or "the event"
+    match found["type"]:
+        case "extra_forbidden":
+            return f"{place}: there is no such key"
+        case "missing":
+            return f"{place}: is missing"
+        case "json_invalid":
+            return f"not JSON: {found['msg'].removeprefix('Invalid JSON: ')}"
+    return f"{place}: {found['msg'].removeprefix('Value error, ')}"

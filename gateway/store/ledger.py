@@ -1,0 +1,87 @@
+"""The ledger: counts per handler and channel, moved in the transaction that changes a delivery's status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select, text
+
+from gateway.store import schema
+from gateway.store.rows import LedgerLine, Status
+
+OWED: frozenset[str] = frozenset({"pending", "claimed"})
+
+_POST = text(
+    "INSERT INTO ledger (handler, channel, account, count) VALUES (:handler, :channel, :account, :count) "
+    "ON CONFLICT (handler, channel, account) DO UPDATE SET count = ledger.count + excluded.count"
+)
+_COUNT = text(
+    "INSERT INTO counter (name, count) VALUES (:name, :count) "
+    "ON CONFLICT (name) DO UPDATE SET count = counter.count + excluded.count"
+)
+
+
+class Entries:
+    """The changes of one transaction, summed up before they are posted."""
+
+    def __init__(self) -> None:
+        self._changes: Counter[tuple[str, str, str]] = Counter()
+
+    def accepted(self, handler: str, channel: str, status: Status) -> None:
+        """A delivery has entered the store in ``status``."""
+        self._changes[handler, channel, "accepted"] += 1
+        self._changes[handler, channel, _account(status)] += 1
+
+    def moved(self, handler: str, channel: str, before: Status, after: Status) -> None:
+        """A delivery went from one status to another."""
+        self._changes[handler, channel, _account(before)] -= 1
+        self._changes[handler, channel, _account(after)] += 1
+
+    def post(self, connection: Connection) -> None:
+        """Write the sums. Sorted, so that two writers never wait for each other's rows crosswise."""
+        changes = sorted((key, count) for key, count in self._changes.items() if count)
+        if changes:
+            rows = [dict(zip(("handler", "channel", "account"), key, strict=True), count=n) for key, n in changes]
+            connection.execute(_POST, rows)
+
+
+def _account(status: Status) -> str:
+    return "owed" if status in OWED else status
+
+
+def count(connection: Connection, **changes: int) -> None:
+    """Add to the counters that belong to no channel."""
+    rows = [{"name": name, "count": change} for name, change in sorted(changes.items()) if change]
+    if rows:
+        connection.execute(_COUNT, rows)
+
+
+def counters(connection: Connection) -> dict[str, int]:
+    """The counters that belong to no channel.
+
+    ``transitions`` accepted, ``duplicates`` of them not accepted again, ``late_records`` refused
+    because the delivery belonged to another node by then.
+    """
+    found = connection.execute(select(schema.counter.c.name, schema.counter.c.count))
+    return {"transitions": 0, "duplicates": 0, "late_records": 0} | {row[0]: row[1] for row in found}
+
+
+def lines(connection: Connection) -> tuple[LedgerLine, ...]:
+    """The ledger, by handler and channel."""
+    table = schema.ledger
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for handler, channel, account, n in connection.execute(
+        select(table.c.handler, table.c.channel, table.c.account, table.c.count).order_by(
+            table.c.handler, table.c.channel
+        )
+    ):
+        found.setdefault((handler, channel), {})[account] = n
+    return tuple(LedgerLine(handler, channel, **accounts) for (handler, channel), accounts in found.items())
+
+
+def total(ledger: Iterable[LedgerLine]) -> LedgerLine:
+    """The sum of some lines, under no handler and no channel."""
+    names = ("accepted", "delivered", "suppressed", "dead", "cancelled", "owed")
+    kept = list(ledger)
+    return LedgerLine("", "", **{name: sum(getattr(line, name) for line in kept) for name in names})

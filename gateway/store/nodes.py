@@ -1,0 +1,104 @@
+"""Nodes: the gateway processes on one store. Claims belong to a node and return when it is gone.
+
+A node beats by raising its count. Whoever sees another's count stand still over several beats of
+its own removes it. No clock is compared, so a step of the wall clock or a stop of the whole
+machine gives nobody up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, bindparam, delete, insert, null, select, update
+
+from gateway.store.instants import to_milliseconds
+from gateway.store.operations import next_ids
+from gateway.store.rows import Beat
+from gateway.store.schema import IS_CLAIMED, about, delivery, node
+
+PATIENCE = 3
+"""How many of our own beats another's count may stand still for; it is removed at the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a beat writes: which configuration runs here, and (id, count) of the nodes found silent."""
+
+    config_hash: str
+    silent: tuple[tuple[int, int], ...] = ()
+
+
+_BEAT = (
+    update(node)
+    .where(node.c.id == bindparam("me"))
+    .values(beats=node.c.beats + 1, heartbeat_at=bindparam("now"), config_hash=bindparam("hash"))
+)
+_RETURN_CLAIMS = (
+    update(delivery)
+    .where(IS_CLAIMED, delivery.c.owner.not_in(select(node.c.id)))
+    .values(status="pending", owner=null(), reason="node_lost")
+)
+
+
+def register(connection: Connection, config_hash: str = "") -> int:
+    """Enter this process as a node and return its id."""
+    (me,) = next_ids(connection, 1)
+    now = to_milliseconds(datetime.now(UTC))
+    entry = {"id": me, "pid": os.getpid(), "started_at": now, "heartbeat_at": now, "beats": 0}
+    connection.execute(insert(node).values(config_hash=config_hash, **entry))
+    return me
+
+
+def forget_all(connection: Connection) -> None:
+    """Remove every node, when none of their processes can be alive; what they had claimed is pending again."""
+    connection.execute(delete(node))
+    connection.execute(update(about).values(clock_offset=null()))
+    return_claims(connection)
+
+
+def return_claims(connection: Connection) -> None:
+    """Make pending what is claimed by nodes that are no longer there."""
+    connection.execute(_RETURN_CLAIMS)
+
+
+def leave(connection: Connection, me: int, arguments: Sequence[None]) -> list[None]:
+    """Remove this node; what it still had claimed is pending again."""
+    connection.execute(delete(node).where(node.c.id == me))
+    return_claims(connection)
+    return list(arguments)
+
+
+def beat(connection: Connection, me: int, heartbeats: Sequence[Heartbeat]) -> list[Beat]:
+    """Say that we live, remove who has fallen silent, and enter anew under another id if we were removed."""
+    heartbeat = heartbeats[-1]
+    values = {"me": me, "now": to_milliseconds(datetime.now(UTC)), "hash": heartbeat.config_hash}
+    if connection.execute(_BEAT, values).rowcount == 0:
+        me = register(connection, heartbeat.config_hash)
+    for other, beats in heartbeat.silent:
+        connection.execute(delete(node).where(node.c.id == other, node.c.beats == beats))
+    return_claims(connection)
+    others = connection.execute(select(node.c.id, node.c.beats).where(node.c.id != me))
+    found = Beat(me, {row.id: row.beats for row in others})
+    return [found for _ in heartbeats]
+
+
+class Watch:
+    """Over how many of our beats the others' counts have stood still."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[int, int]] = {}
+
+    def saw(self, others: dict[int, int]) -> None:
+        """Note the counts that a committed beat of ours found."""
+        self._seen = {id: (beats, self._still(id, beats)) for id, beats in others.items()}
+
+    def _still(self, id: int, beats: int) -> int:
+        before, still = self._seen.get(id, (beats, -1))
+        return still + 1 if before == beats else 0
+
+    def silent(self) -> tuple[tuple[int, int], ...]:
+        """Who has been silent too long, with the count that stood still."""
+        return tuple((id, beats) for id, (beats, still) in self._seen.items() if still >= PATIENCE)

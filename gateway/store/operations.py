@@ -1,0 +1,465 @@
+"""Everything that changes rows. Each operation takes a batch and works inside a transaction of the caller's:
+
+``operation(connection, node, arguments) -> results``, one result for each argument, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    insert,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from gateway.store import ledger
+from gateway.store.instants import to_instant, to_milliseconds
+from gateway.store.rows import (
+    Acceptance,
+    Accepted,
+    Delivery,
+    NewDelivery,
+    Record,
+    Recorded,
+    Status,
+    TransitionRow,
+    Want,
+    WantExpired,
+)
+from gateway.store.schema import IS_CLAIMED, IS_PENDING, about, attempt, delivery, transition
+
+A = TypeVar("A")
+R = TypeVar("R")
+Operation = Callable[[Connection, int, Sequence[A]], Sequence[R]]
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+_NEXT_IDS = text("UPDATE sequence SET last = last + :number RETURNING last")
+_INSERT_TRANSITION = text(
+    "INSERT INTO transition (seq, id, occurred_at, received_at, source, kind, obj_name, flow_name, run_id, "
+    "old_type, new_type, payload) VALUES (:seq, :id, :occurred_at, :received_at, :source, :kind, :obj_name, "
+    ":flow_name, :run_id, :old_type, :new_type, :payload) ON CONFLICT (id) DO NOTHING"
+)
+_INSERT_DELIVERY = insert(delivery)
+_INSERT_ATTEMPT = insert(attempt)
+
+
+def next_ids(connection: Connection, number: int) -> range:
+    """``number`` ids that were never given before."""
+    last: int = connection.execute(_NEXT_IDS, {"number": number}).scalar_one()
+    return range(last - number + 1, last + 1)
+
+
+# --- accept -----------------------------------------------------------------------------------------------------
+
+
+def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance]) -> list[Accepted]:
+    """Keep transitions with their deliveries; one whose id is known already is counted and not inserted."""
+    seqs = next_ids(connection, len(acceptances))
+    numbered = list(zip(seqs, acceptances, strict=True))
+    new = _insert_transitions(connection, [_transition_row(a.transition, seq) for seq, a in numbered])
+    wanted = [(seq, a) for seq, a in numbered if seq in new]
+    ids = iter(next_ids(connection, sum(len(a.deliveries) for _, a in wanted)))
+    made = {
+        seq: tuple(_made(row, next(ids), seq, a.transition.received_at, node) for row in a.deliveries)
+        for seq, a in wanted
+    }
+    _insert_deliveries(connection, [one for deliveries in made.values() for one in deliveries])
+    ledger.count(connection, transitions=len(made), duplicates=len(acceptances) - len(made))
+    return [Accepted(seq not in made, made.get(seq, ())) for seq in seqs]
+
+
+def _insert_transitions(connection: Connection, rows: list[dict[str, Any]]) -> set[int]:
+    """Insert those whose id is new and return their seqs."""
+    seqs = [row["seq"] for row in rows]
+    if connection.execute(_INSERT_TRANSITION, rows).rowcount == len(rows):
+        return set(seqs)
+    kept = select(transition.c.seq).where(transition.c.seq.between(seqs[0], seqs[-1]))
+    return set(connection.execute(kept).scalars())
+
+
+def _transition_row(row: TransitionRow, seq: int) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "id": row.id,
+        "occurred_at": to_milliseconds(row.occurred_at),
+        "received_at": to_milliseconds(row.received_at),
+        "source": row.source,
+        "kind": row.kind,
+        "obj_name": row.obj_name,
+        "flow_name": row.flow_name,
+        "run_id": row.run_id,
+        "old_type": row.old_type,
+        "new_type": row.new_type,
+        "payload": row.payload,
+    }
+
+
+def _made(new: NewDelivery, id: int, seq: int, now: datetime, node: int, fallback_of: int | None = None) -> Delivery:
+    """The delivery that ``new`` becomes."""
+    status: Status = "suppressed" if new.suppressed else "claimed" if new.claimed else "pending"
+    return Delivery(
+        id=id,
+        transition_seq=seq,
+        handler=new.handler,
+        channel=new.channel,
+        status=status,
+        reason=new.suppressed,
+        due_at=now,
+        attempts=0,
+        forgiven=0,
+        title=new.title,
+        body=new.body,
+        format=new.format,
+        severity=new.severity,
+        required=new.required,
+        created_at=now,
+        updated_at=now,
+        give_up_at=now + new.give_up_after,
+        give_up_after=new.give_up_after,
+        owner=node if status == "claimed" else None,
+        fallback_of=fallback_of,
+    )
+
+
+def _insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+    if not deliveries:
+        return
+    connection.execute(_INSERT_DELIVERY, [_delivery_row(one) for one in deliveries])
+    entries = ledger.Entries()
+    for one in deliveries:
+        entries.accepted(one.handler, one.channel, one.status)
+    entries.post(connection)
+
+
+def _delivery_row(one: Delivery) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "transition_seq": one.transition_seq,
+        "handler": one.handler,
+        "channel": one.channel,
+        "status": one.status,
+        "reason": one.reason,
+        "due_at": to_milliseconds(one.due_at),
+        "attempts": one.attempts,
+        "forgiven": one.forgiven,
+        "title": one.title,
+        "body": one.body,
+        "format": one.format,
+        "severity": one.severity,
+        "required": one.required,
+        "created_at": to_milliseconds(one.created_at),
+        "updated_at": to_milliseconds(one.updated_at),
+        "give_up_at": to_milliseconds(one.give_up_at),
+        "give_up_after": one.give_up_after // _MILLISECOND,
+        "owner": one.owner,
+        "fallback_of": one.fallback_of,
+    }
+
+
+def delivery_of(row: Row[Any]) -> Delivery:
+    """The delivery that a row of its table tells."""
+    return Delivery(
+        id=row.id,
+        transition_seq=row.transition_seq,
+        handler=row.handler,
+        channel=row.channel,
+        status=row.status,
+        reason=row.reason,
+        due_at=to_instant(row.due_at),
+        attempts=row.attempts,
+        forgiven=row.forgiven,
+        title=row.title,
+        body=row.body,
+        format=row.format,
+        severity=row.severity,
+        required=row.required,
+        created_at=to_instant(row.created_at),
+        updated_at=to_instant(row.updated_at),
+        give_up_at=to_instant(row.give_up_at),
+        give_up_after=row.give_up_after * _MILLISECOND,
+        owner=row.owner,
+        fallback_of=row.fallback_of,
+    )
+
+
+# --- claim and give back ----------------------------------------------------------------------------------------
+
+_NOW: BindParameter[int] = bindparam("now")
+
+
+def _claiming(chosen: Select[int]) -> Any:
+    """The statement that makes the chosen deliveries this node's and returns them."""
+    values = {"status": "claimed", "owner": bindparam("node"), "updated_at": _NOW}
+    return update(delivery).where(delivery.c.id.in_(chosen)).values(values).returning(*delivery.c)
+
+
+def _first(condition: ColumnElement[bool], order: ColumnElement[Any]) -> Select[int]:
+    chosen = select(delivery.c.id).where(IS_PENDING, condition)
+    return chosen.order_by(order, delivery.c.id).limit(bindparam("limit"))
+
+
+DUE = _first((delivery.c.channel == bindparam("wanted_channel")) & (delivery.c.due_at <= _NOW), order=delivery.c.due_at)
+EXPIRED = _first(
+    or_(
+        (delivery.c.give_up_at <= _NOW) & delivery.c.channel.in_(bindparam("channels", expanding=True)),
+        delivery.c.give_up_at <= bindparam("orphans_before"),
+    ),
+    order=delivery.c.give_up_at,
+)
+_CLAIM_DUE = _claiming(DUE)
+_CLAIM_EXPIRED = _claiming(EXPIRED)
+
+
+def claim(connection: Connection, node: int, wants: Sequence[Want]) -> list[tuple[Delivery, ...]]:
+    """Take due deliveries for this node, those due first first."""
+    return [_claim(connection, node, want) for want in wants]
+
+
+def _claim(connection: Connection, node: int, want: Want) -> tuple[Delivery, ...]:
+    bound = {"wanted_channel": want.channel, "now": to_milliseconds(want.now), "limit": want.limit, "node": node}
+    claimed = [delivery_of(row) for row in connection.execute(_CLAIM_DUE, bound)]
+    return tuple(sorted(claimed, key=lambda one: (one.due_at, one.id)))
+
+
+def claim_expired(connection: Connection, node: int, wants: Sequence[WantExpired]) -> list[tuple[Delivery, ...]]:
+    """Take deliveries that have waited too long, for their end to be recorded."""
+    return [_claim_expired(connection, node, want) for want in wants]
+
+
+def _claim_expired(connection: Connection, node: int, want: WantExpired) -> tuple[Delivery, ...]:
+    bound = {
+        "channels": list(want.channels),
+        "now": to_milliseconds(want.now),
+        "orphans_before": to_milliseconds(want.now - want.orphan_grace),
+        "limit": want.limit,
+        "node": node,
+    }
+    return tuple(delivery_of(row) for row in connection.execute(_CLAIM_EXPIRED, bound))
+
+
+_RELEASE = update(delivery).where(IS_CLAIMED, delivery.c.owner == bindparam("node"))
+_RELEASE = _RELEASE.values(status="pending", owner=null())
+
+
+def release(connection: Connection, node: int, arguments: Sequence[None]) -> list[int]:
+    """Give back everything this node has claimed; how many that were."""
+    released = connection.execute(_RELEASE, {"node": node}).rowcount
+    return [released for _ in arguments]
+
+
+# --- record -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A record about a delivery that is still this node's, and the attempts it has in the store."""
+
+    record: Record
+    attempts: int
+
+
+_RECORD = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("held_id"))
+    .values(
+        status=bindparam("status"),
+        reason=bindparam("reason"),
+        due_at=bindparam("due_at"),
+        attempts=delivery.c.attempts + bindparam("made"),
+        forgiven=delivery.c.forgiven + bindparam("pardoned"),
+        updated_at=bindparam("at"),
+        owner=null(),
+    )
+)
+
+
+def record(connection: Connection, node: int, records: Sequence[Record]) -> list[Recorded]:
+    """Write down attempts and what follows from them.
+
+    A record about a delivery that its claimer holds no longer is refused and counted: whoever
+    holds it now decides, so a delivery never ends twice.
+    """
+    held = _held(connection, records)
+    kept = [one.record for one in held.values()]
+    _write(connection, kept)
+    _write_attempts(connection, list(held.values()))
+    fallbacks = _insert_fallbacks(connection, node, kept)
+    ledger.count(connection, late_records=len(records) - len(held))
+    return [
+        Recorded(kept=position in held, fallback=fallbacks.get(one.delivery.id)) for position, one in enumerate(records)
+    ]
+
+
+def _held(connection: Connection, records: Sequence[Record]) -> dict[int, _Held]:
+    """Those records that are about deliveries their claimers still hold, by position."""
+    ids = [one.delivery.id for one in records]
+    rows = connection.execute(
+        select(delivery.c.id, delivery.c.owner, delivery.c.attempts).where(
+            delivery.c.id.in_(ids), delivery.c.status == "claimed"
+        )
+    )
+    claims = {(row.id, row.owner): row.attempts for row in rows}
+    held: dict[int, _Held] = {}
+    for position, one in enumerate(records):
+        attempts = claims.pop((one.delivery.id, one.delivery.owner), None)
+        if attempts is not None:
+            held[position] = _Held(one, attempts)
+    return held
+
+
+def _write(connection: Connection, records: Sequence[Record]) -> None:
+    if not records:
+        return
+    connection.execute(_RECORD, [_record_row(one) for one in records])
+    entries = ledger.Entries()
+    for one in records:
+        entries.moved(one.delivery.handler, one.delivery.channel, "claimed", one.status)
+    entries.post(connection)
+
+
+def _record_row(one: Record) -> dict[str, Any]:
+    return {
+        "held_id": one.delivery.id,
+        "status": one.status,
+        "reason": one.reason,
+        "due_at": to_milliseconds(one.due_at),
+        "made": int(one.attempt is not None),
+        "pardoned": int(one.attempt is not None and not one.counted),
+        "at": to_milliseconds(one.at),
+    }
+
+
+def _write_attempts(connection: Connection, held: Sequence[_Held]) -> None:
+    rows = [
+        {
+            "delivery_id": one.record.delivery.id,
+            "n": one.attempts + 1,
+            "at": to_milliseconds(made.at),
+            "outcome": made.outcome,
+            "reason": made.reason,
+            "detail": made.detail,
+            "milliseconds": made.milliseconds,
+        }
+        for one in held
+        if (made := one.record.attempt) is not None
+    ]
+    if rows:
+        connection.execute(_INSERT_ATTEMPT, rows)
+
+
+def _insert_fallbacks(connection: Connection, node: int, records: Sequence[Record]) -> dict[int, Delivery]:
+    """Insert what takes over, by the id of what it takes over from."""
+    falling = [(one, one.fallback) for one in records if one.fallback is not None]
+    if not falling:
+        return {}
+    ids = next_ids(connection, len(falling))
+    made = {
+        one.delivery.id: _made(new, id, one.delivery.transition_seq, one.at, node, one.delivery.id)
+        for id, (one, new) in zip(ids, falling, strict=True)
+    }
+    _insert_deliveries(connection, list(made.values()))
+    return made
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an operator wants of one delivery, and when it was said."""
+
+    delivery_id: int
+    at: datetime
+
+
+def retry(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
+    """Owe pending, dead or cancelled deliveries from now on, with all their attempts and time before them again."""
+    return [_retry(connection, order) for order in orders]
+
+
+def _retry(connection: Connection, order: Order) -> bool:
+    found = _find(connection, order.delivery_id)
+    if found is None or found.status not in ("pending", "dead", "cancelled"):
+        return False
+    _move(
+        connection,
+        found,
+        "pending",
+        order.at,
+        reason="retried",
+        due_at=to_milliseconds(order.at),
+        forgiven=found.attempts,
+        give_up_at=to_milliseconds(order.at + found.give_up_after),
+    )
+    return True
+
+
+def cancel(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
+    """End pending deliveries. One that is being sent right now is not touched."""
+    return [_cancel(connection, order) for order in orders]
+
+
+def _cancel(connection: Connection, order: Order) -> bool:
+    found = _find(connection, order.delivery_id)
+    if found is None or found.status != "pending":
+        return False
+    _move(connection, found, "cancelled", order.at, reason="cancelled")
+    return True
+
+
+def _find(connection: Connection, delivery_id: int) -> Delivery | None:
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one_or_none()
+    return None if row is None else delivery_of(row)
+
+
+def _move(connection: Connection, one: Delivery, status: Status, at: datetime, **values: Any) -> None:
+    moved = update(delivery).where(delivery.c.id == one.id)
+    connection.execute(moved.values(status=status, updated_at=to_milliseconds(at), **values))
+    entries = ledger.Entries()
+    entries.moved(one.handler, one.channel, one.status, status)
+    entries.post(connection)
+
+
+# --- the wall clock ---------------------------------------------------------------------------------------------
+
+SMALLEST_STEP = timedelta(seconds=2)
+
+
+def follow_clock(connection: Connection, node: int, offsets: Sequence[timedelta]) -> list[timedelta]:
+    """Move what is pending by as much as the wall clock was set, so that it still waits as long as it was to wait.
+
+    Args:
+        connection: the transaction's.
+        node: this node.
+        offsets: by how much the wall clock is ahead of the host's monotonic clock.
+
+    The offset is kept in the store: of several processes on the host only the first to notice a
+    step moves the rows. Returns the step, zero for none.
+    """
+    return [_follow_clock(connection, offset // _MILLISECOND) * _MILLISECOND for offset in offsets]
+
+
+def _follow_clock(connection: Connection, offset: int) -> int:
+    known = connection.execute(select(about.c.clock_offset)).scalar_one()
+    step: int = 0 if known is None else offset - known
+    if known is not None and abs(step) <= SMALLEST_STEP // _MILLISECOND:
+        return 0
+    connection.execute(update(about).values(clock_offset=offset))
+    if step:
+        moved = {"due_at": delivery.c.due_at + step, "give_up_at": delivery.c.give_up_at + step}
+        connection.execute(update(delivery).where(IS_PENDING).values(moved))
+    return step

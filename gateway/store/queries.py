@@ -1,0 +1,107 @@
+"""Everything that reads rows without changing any."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select, text
+
+from gateway.store.instants import to_instant, to_milliseconds
+from gateway.store.operations import delivery_of
+from gateway.store.rows import Attempt, Delivery, DeliveryFilter, DeliveryHistory, NodeRow, TransitionRow
+from gateway.store.schema import IS_DEAD, IS_OWED, IS_PENDING, attempt, delivery, node, transition
+
+# One step of the index per channel, however many deliveries wait: a GROUP BY would read them all.
+NEXT_DUE = text(
+    """
+    WITH RECURSIVE waiting(channel) AS (
+        SELECT min(channel) FROM delivery WHERE status = 'pending'
+        UNION ALL
+        SELECT (SELECT min(channel) FROM delivery WHERE status = 'pending' AND channel > waiting.channel)
+        FROM waiting WHERE waiting.channel IS NOT NULL
+    )
+    SELECT channel,
+           (SELECT min(due_at) FROM delivery WHERE status = 'pending' AND delivery.channel = waiting.channel)
+    FROM waiting WHERE channel IS NOT NULL
+    """
+)
+NEXT_GIVE_UP = select(func.min(delivery.c.give_up_at)).where(IS_PENDING)
+OLDEST_OWED = select(delivery.c.created_at).where(IS_OWED).order_by(delivery.c.id).limit(1)
+
+
+def next_due(connection: Connection) -> dict[str, datetime]:
+    """For each channel something is pending for, when the first of it is due."""
+    return {channel: to_instant(due_at) for channel, due_at in connection.execute(NEXT_DUE)}
+
+
+def next_give_up(connection: Connection) -> datetime | None:
+    """When the first pending delivery has waited too long."""
+    found = connection.execute(NEXT_GIVE_UP).scalar_one()
+    return None if found is None else to_instant(found)
+
+
+def oldest_owed(connection: Connection) -> datetime | None:
+    """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
+    found = connection.execute(OLDEST_OWED).scalar_one_or_none()
+    return None if found is None else to_instant(found)
+
+
+def deliveries(connection: Connection, wanted: DeliveryFilter, limit: int, before: int | None) -> list[Delivery]:
+    """Deliveries, newest first; ``before`` is the last id of the page before."""
+    query = select(delivery).where(*_conditions(wanted)).order_by(delivery.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(delivery.c.id < before)
+    return [delivery_of(row) for row in connection.execute(query)]
+
+
+def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.status is not None:
+        conditions.append(IS_DEAD if wanted.status == "dead" else delivery.c.status == wanted.status)
+    if wanted.channel is not None:
+        conditions.append(delivery.c.channel == wanted.channel)
+    if wanted.handler is not None:
+        conditions.append(delivery.c.handler == wanted.handler)
+    if wanted.since is not None:
+        conditions.append(delivery.c.created_at >= to_milliseconds(wanted.since))
+    return conditions
+
+
+def history(connection: Connection, delivery_id: int) -> DeliveryHistory | None:
+    """One delivery with its attempts and its transition; ``None`` when there is none of that id."""
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one_or_none()
+    if row is None:
+        return None
+    made = connection.execute(select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.n))
+    cause = connection.execute(select(transition).where(transition.c.seq == row.transition_seq)).one()
+    return DeliveryHistory(delivery_of(row), tuple(_attempt(one) for one in made), _transition(cause))
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(to_instant(row.at), row.outcome, row.reason, row.detail, row.milliseconds)
+
+
+def _transition(row: Row[Any]) -> TransitionRow:
+    return TransitionRow(
+        id=row.id,
+        source=row.source,
+        kind=row.kind,
+        obj_name=row.obj_name,
+        flow_name=row.flow_name,
+        run_id=row.run_id,
+        old_type=row.old_type,
+        new_type=row.new_type,
+        payload=row.payload,
+        occurred_at=to_instant(row.occurred_at),
+        received_at=to_instant(row.received_at),
+        seq=row.seq,
+    )
+
+
+def nodes(connection: Connection) -> list[NodeRow]:
+    """The gateway processes on the store."""
+    return [
+        NodeRow(row.id, row.pid, to_instant(row.started_at), to_instant(row.heartbeat_at), row.config_hash)
+        for row in connection.execute(select(node).order_by(node.c.id))
+    ]

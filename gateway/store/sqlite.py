@@ -1,0 +1,181 @@
+"""SQLite: one file in WAL mode, one writing connection per process, any number of readers.
+
+SQLite up to 3.51.2 can damage a WAL when two connections write or checkpoint at the same instant.
+So every write transaction and the checkpoint in it run under one lock file that all processes on
+the host share, and every other connection is opened read-only, which never checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from gateway.errors import StoreError
+from gateway.store.locks import LockFile
+from gateway.store.store import Database, Store
+from gateway.store.translation import translated
+
+T = TypeVar("T")
+Sync = Literal["full", "normal"]
+
+PREFIX = "sqlite:///"
+LONGEST_WAIT = 30.0
+"""Seconds a transaction waits for the other processes on the host."""
+
+QUERY_LIMIT = 2.0
+"""Seconds a query may take: a reader that lingers keeps the WAL from being used again, and it grows."""
+
+READERS = 4
+_FOREIGN_BUSY_MILLISECONDS = 5000
+_STEPS_BETWEEN_LOOKS = 5000
+
+_WRITER_PRAGMAS = (
+    "auto_vacuum = INCREMENTAL",  # takes effect only before the first table exists
+    "journal_mode = WAL",
+    "wal_autocheckpoint = 1000",
+    "journal_size_limit = 8000000",
+    "cache_size = -8000",
+    "foreign_keys = ON",
+)
+
+
+def open_store(
+    url: str, sync: Sync = "full", *, base: Path = Path(), node_ttl: timedelta = timedelta(seconds=10)
+) -> Store:
+    """Open the store at ``url``, creating the file and its folder if need be.
+
+    Args:
+        url: ``sqlite:///relative/path.db`` or ``sqlite:////absolute/path.db``.
+        sync: ``"full"``: what is accepted is on the disk. ``"normal"``: it survives the death of the
+            process, and the last moments are lost when the power fails.
+        base: where a relative path starts.
+        node_ttl: how long another process may be silent before its claims are taken from it.
+
+    Raises:
+        StoreError: the file cannot be opened, is not a store, or was written by a newer gateway.
+    """
+    file = SqliteFile(base / sqlite_path(url), sync)
+    return Store(file.open, node_ttl.total_seconds())
+
+
+def sqlite_path(url: str) -> Path:
+    """The path in ``url``, as written; raises ``StoreError`` if it names no file."""
+    path = url.removeprefix(PREFIX)
+    if path == url or not path or path == ":memory:":
+        raise StoreError(f"a store is a SQLite file such as {PREFIX}var/gateway.db")
+    return Path(path)
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFile:
+    """Where the store is and how carefully it is written."""
+
+    path: Path
+    sync: Sync
+
+    def open(self) -> Database:
+        """Open files and connections for the current process."""
+        path = self.path.absolute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # What is told may be private; SQLite gives the WAL the permissions of the file.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            return SqliteDatabase(path, self.sync)
+        except OSError as error:
+            raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
+
+
+class SqliteDatabase:
+    """The open files of one process: the writing connection, the readers, the two lock files."""
+
+    def __init__(self, path: Path, sync: Sync) -> None:
+        self._path = path
+        self._write_lock = LockFile(path.with_name(f"{path.name}.lock"))
+        self.presence = LockFile(path.with_name(f"{path.name}.open"))
+        self._writing_engine = _writing_engine(path, sync)
+        self._reading_engine = _reading_engine(path)
+        self._writing: Connection | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """The writing connection, alone among all processes, until the block's changes are committed."""
+        with self._write_lock.held(LONGEST_WAIT):
+            if self._writing is None:
+                self._writing = self._writing_engine.connect()
+            with self._writing.begin():
+                yield self._writing
+
+    def read(self, query: Callable[[Connection], T], seconds: float = QUERY_LIMIT) -> T:
+        """What ``query`` finds in one consistent view.
+
+        Raises:
+            StoreError: it took longer than ``seconds``.
+        """
+        with (
+            translated(),
+            self._reading_engine.connect() as connection,
+            connection.begin(),
+            _time_limit(connection, seconds),
+        ):
+            return query(connection)
+
+    def close(self) -> None:
+        """Close everything. The lock is held, because the last connection to close checkpoints."""
+        with self._write_lock.held(LONGEST_WAIT):
+            if self._writing is not None:
+                self._writing.close()
+            self._reading_engine.dispose()
+            self._writing_engine.dispose()
+        self._write_lock.close()
+        self.presence.close()
+
+
+def _writing_engine(path: Path, sync: Sync) -> Engine:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {_FOREIGN_BUSY_MILLISECONDS}")
+        for pragma in (*_WRITER_PRAGMAS, f"synchronous = {sync.upper()}"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+    return _beginning_with(engine, "BEGIN IMMEDIATE")
+
+
+def _reading_engine(path: Path) -> Engine:
+    address = f"file:{quote(str(path))}?mode=ro"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
+    return _beginning_with(engine, "BEGIN")
+
+
+def _beginning_with(engine: Engine, statement: str) -> Engine:
+    """Begin transactions with ``statement``; the driver itself would begin one only before the first change."""
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(statement))
+    return engine
+
+
+@contextmanager
+def _time_limit(connection: Connection, seconds: float) -> Iterator[None]:
+    raw: Any = connection.connection.dbapi_connection
+    deadline = time.monotonic() + seconds
+    raw.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)

@@ -1,0 +1,302 @@
+"""The store: transitions, deliveries and who holds them, behind one class.
+
+Every change is one operation of the writer and answers with a future; every question is asked on a
+read-only connection. A store knows the process it was opened in: in a forked child it opens anew.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, TimeoutError
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime, timedelta
+from secrets import token_hex
+from typing import Protocol, TypeVar
+from weakref import WeakSet
+
+from sqlalchemy import Connection, select
+
+from gateway.errors import StoreClosedError, StoreError
+from gateway.store import ledger, nodes, operations, queries, schema
+from gateway.store.locks import CAN_SHARE, LockFile
+from gateway.store.operations import Order
+from gateway.store.rows import (
+    Acceptance,
+    Accepted,
+    Beat,
+    Delivery,
+    DeliveryFilter,
+    DeliveryHistory,
+    LedgerLine,
+    NodeRow,
+    Record,
+    Recorded,
+    Want,
+    WantExpired,
+)
+from gateway.store.translation import translated
+from gateway.store.writer import Writer
+
+T = TypeVar("T")
+
+LONGEST_BEAT = 5.0
+"""Seconds somebody about to send waits for a heartbeat before giving up on it."""
+
+
+class Database(Protocol):
+    """The open files and connections of one process."""
+
+    presence: LockFile
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """The writing connection for the length of one transaction, alone among all processes."""
+
+    def read(self, query: Callable[[Connection], T], seconds: float = ...) -> T:
+        """What ``query`` finds in one consistent view, within ``seconds``."""
+
+    def close(self) -> None:
+        """Close everything."""
+
+
+class Session:
+    """A store opened in one process: its database, its writer, its place among the nodes."""
+
+    def __init__(self, database: Database, node_ttl: float) -> None:
+        self.database = database
+        self.config_hash = ""
+        self._ttl = node_ttl
+        self._watch = nodes.Watch()
+        with translated():
+            self.store_id, self.node = self._join()
+        self._beaten = time.monotonic()
+        beat_every = node_ttl / (nodes.PATIENCE + 1)
+        self.writer = Writer(database.transaction, lambda: self.node, self.beat, beat_every)
+        self.writer.start()
+
+    def _join(self) -> tuple[str, int]:
+        """Make the tables if they are not there, and enter this process as a node."""
+        with self.database.transaction() as connection:
+            schema.prepare(connection, token_hex(4))
+            if self._is_alone():
+                nodes.forget_all(connection)
+            store_id = connection.execute(select(schema.about.c.store_id)).scalar_one()
+            return store_id, nodes.register(connection)
+
+    def _is_alone(self) -> bool:
+        """Whether no other process has the store open. From now on, this one has."""
+        alone = self.database.presence.try_take()
+        if not CAN_SHARE:
+            if not alone:
+                raise StoreError("another process has the store open, and here only one can")
+            return True
+        self.database.presence.try_take(shared=True)
+        return alone
+
+    def beat(self) -> Future[Beat] | None:
+        """Ask for a heartbeat. ``None`` when the store is closing."""
+        asked_at = time.monotonic()
+        heartbeat = nodes.Heartbeat(self.config_hash, self._watch.silent())
+        with suppress(StoreClosedError):
+            beat = self.writer.submit(nodes.beat, heartbeat)
+            beat.add_done_callback(lambda done: self._beaten_by(done, asked_at))
+            return beat
+        return None
+
+    def _beaten_by(self, beat: Future[Beat], asked_at: float) -> None:
+        if beat.exception() is None:
+            found = beat.result()
+            self._watch.saw(found.others)
+            self.node, self._beaten = found.node, asked_at
+
+    def is_fresh(self) -> bool:
+        """Whether our last heartbeat is so young that nobody can have taken our claims."""
+        return time.monotonic() - self._beaten < self._ttl / 2
+
+    def close(self) -> None:
+        """Give back what is claimed, leave the nodes, close."""
+        with suppress(StoreError, StoreClosedError):
+            self.writer.submit(nodes.leave, None)
+        self.writer.close()
+        self.database.close()
+
+
+_stores: WeakSet[Store] = WeakSet()
+_inherited: list[Session] = []
+"""Sessions of a parent process. They are kept for ever: to collect one would close its connections,
+and SQLite must not be told that by a process that did not open them."""
+
+
+class Store:
+    """Where transitions and deliveries are kept. Safe to use from any thread.
+
+    Changes answer with futures, done when the change is on the disk; they fail with
+    :class:`~gateway.errors.StoreFullError` or another :class:`~gateway.errors.StoreError`.
+
+    Args:
+        open_database: opens the files for the current process.
+        node_ttl: seconds another process may be silent before its claims are taken from it.
+    """
+
+    def __init__(self, open_database: Callable[[], Database], node_ttl: float) -> None:
+        self._open_database, self._node_ttl = open_database, node_ttl
+        self._lock = threading.Lock()
+        self._closed = False
+        self._session: Session | None = self._new_session()
+        _stores.add(self)
+
+    def _new_session(self) -> Session:
+        with translated():
+            database = self._open_database()
+        try:
+            return Session(database, self._node_ttl)
+        except BaseException:
+            database.close()
+            raise
+
+    def _current(self) -> Session:
+        return self._session or self._reopened()
+
+    def _reopened(self) -> Session:
+        with self._lock:
+            if self._closed:
+                raise StoreClosedError("the store is closed")
+            if self._session is None:
+                self._session = self._new_session()
+            return self._session
+
+    def forget_inherited(self) -> None:
+        """In a forked child: the parent's threads and connections are not ours. Open anew when next used."""
+        if self._session is not None:
+            _inherited.append(self._session)
+        self._session = None
+        self._lock = threading.Lock()  # a thread that is not here may have held the old one
+
+    @property
+    def id(self) -> str:
+        """The store's own name, the same for all who open it."""
+        return self._current().store_id
+
+    @property
+    def node(self) -> int:
+        """The id this process claims under. It changes when the others had given us up, and in a forked child."""
+        return self._current().node
+
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether ``delivery`` is certainly still ours, so that we may send it.
+
+        After a long stop of this process (a suspended machine, a debugger) others may have taken
+        our claims; a heartbeat is made to find out.
+        """
+        session = self._current()
+        if not session.is_fresh():
+            self._beat_now(session)
+        return delivery.owner == session.node and session.is_fresh()
+
+    def _beat_now(self, session: Session) -> None:
+        beat = session.beat()
+        if beat is not None:
+            with suppress(StoreError, TimeoutError):
+                beat.result(LONGEST_BEAT)
+
+    def announce(self, config_hash: str) -> None:
+        """Tell the other nodes which configuration runs here, with the next heartbeat."""
+        self._current().config_hash = config_hash
+
+    # --- changes
+
+    def accept(self, acceptance: Acceptance) -> Future[Accepted]:
+        """Keep a transition and its deliveries, all or nothing."""
+        return self._current().writer.submit(operations.accept, acceptance)
+
+    def claim(self, channel: str, limit: int, now: datetime) -> Future[tuple[Delivery, ...]]:
+        """Take up to ``limit`` deliveries of ``channel`` that are due, those due first first."""
+        return self._current().writer.submit(operations.claim, Want(channel, limit, now))
+
+    def claim_expired(self, wanted: WantExpired) -> Future[tuple[Delivery, ...]]:
+        """Take deliveries that have waited too long, for their end to be recorded."""
+        return self._current().writer.submit(operations.claim_expired, wanted)
+
+    def record(self, record: Record) -> Future[Recorded]:
+        """Write down what became of a delivery this node holds.
+
+        Never refused for want of room: it is kept in memory and tried again until the store is closed.
+        """
+        return self._current().writer.submit(operations.record, record, kept=True)
+
+    def release(self) -> Future[int]:
+        """Give back everything this node has claimed; how many that were."""
+        return self._current().writer.submit(operations.release, None)
+
+    def retry(self, delivery_id: int, now: datetime) -> Future[bool]:
+        """Owe a pending, dead or cancelled delivery again, due now; ``False`` if it is none of these."""
+        return self._current().writer.submit(operations.retry, Order(delivery_id, now))
+
+    def cancel(self, delivery_id: int, now: datetime) -> Future[bool]:
+        """End a pending delivery; ``False`` if it is not pending."""
+        return self._current().writer.submit(operations.cancel, Order(delivery_id, now))
+
+    def follow_clock(self, offset: timedelta) -> Future[timedelta]:
+        """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
+        return self._current().writer.submit(operations.follow_clock, offset)
+
+    # --- questions
+
+    def next_due(self) -> Mapping[str, datetime]:
+        """For each channel something is pending for, when the first of it is due."""
+        return self._read(queries.next_due)
+
+    def next_give_up(self) -> datetime | None:
+        """When the first pending delivery has waited too long."""
+        return self._read(queries.next_give_up)
+
+    def oldest_owed(self) -> datetime | None:
+        """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
+        return self._read(queries.oldest_owed)
+
+    def deliveries(
+        self, wanted: DeliveryFilter | None = None, *, limit: int = 50, before: int | None = None
+    ) -> list[Delivery]:
+        """Deliveries, newest first; ``before`` is the last id of the page before."""
+        return self._read(lambda connection: queries.deliveries(connection, wanted or DeliveryFilter(), limit, before))
+
+    def history(self, delivery_id: int) -> DeliveryHistory | None:
+        """One delivery with its attempts and its transition; ``None`` when there is none of that id."""
+        return self._read(lambda connection: queries.history(connection, delivery_id))
+
+    def ledger(self) -> tuple[LedgerLine, ...]:
+        """The ledger, one line per handler and channel. It balances at any moment."""
+        return self._read(ledger.lines)
+
+    def owed(self) -> int:
+        """How many deliveries are pending or claimed."""
+        return ledger.total(self.ledger()).owed
+
+    def counters(self) -> Mapping[str, int]:
+        """``transitions`` accepted and ``duplicates`` refused since the store was made."""
+        return self._read(ledger.counters)
+
+    def nodes(self) -> list[NodeRow]:
+        """The gateway processes that have the store open."""
+        return self._read(queries.nodes)
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        return self._current().database.read(query)
+
+    def close(self) -> None:
+        """Write what is queued, give back what is claimed, close. Safe to call twice."""
+        with self._lock:
+            session, self._session, self._closed = self._session, None, True
+        if session is not None:
+            session.close()
+
+
+def _forget_inherited() -> None:
+    for store in list(_stores):
+        store.forget_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited)
