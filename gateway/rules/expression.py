@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import nodes
 
 from gateway.errors import LanguageError
-from gateway.rules.lowering import BUILTINS, Lowered, lower
+from gateway.rules.lowering import BUILTINS, Lowered, lower, prologue
 from gateway.rules.needs import ALL_CELLS, KIND_CELLS, Need, need_of
 from gateway.rules.schema import roots
 from gateway.rules.syntax import parse_expression
@@ -155,9 +155,8 @@ def compile_value(source: str, *, on: Kind | None = None) -> Callable[[Transitio
 
 def compile_function(lowered: Lowered) -> Callable[[Transition], Any]:
     """A function of a transition ``e`` that evaluates ``lowered``."""
-    loads = "".join(f" {name} = {read}\n" for name, read in lowered.loads.items())
     namespace = {**BUILTINS, **lowered.names}
-    exec(compile(f"def run(e):\n{loads} return {lowered.text}\n", "<when>", "exec"), namespace)  # noqa: S102
+    exec(compile(f"def run(e):\n{prologue(lowered.loads, lowered.lazy)} return {lowered.text}\n", "<when>", "exec"), namespace)  # noqa: S102
     return namespace["run"]  # type: ignore[no-any-return]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gateway.rules.expression import Check
-from gateway.rules.lowering import BUILTINS
+from gateway.rules.lowering import BUILTINS, prologue
 from gateway.rules.needs import CELLS
 from gateway.transition import Transition
 
@@ -173,14 +173,15 @@ def _fused(checks: Sequence[Check], positions: Sequence[int]) -> Matcher:
 def _function(checks: Sequence[Check], groups: Sequence[tuple[str, list[int]]]) -> Matcher:
     names, body = dict(BUILTINS), []
     loads: dict[str, str] = {}
+    lazy: set[str] = set()
     for code, positions in groups:
         lowered = checks[positions[0]].lowered
         names |= lowered.names
         loads |= lowered.loads
+        lazy |= lowered.lazy
         action = f"a({positions[0]})" if len(positions) == 1 else f"r.extend({positions})"
         noted = f"x.extend([(n, error) for n in {positions}])"
         body.append(f" try:\n  if {code}: {action}\n except Exception as error: {noted}\n")  # free unless it raises
-    prologue = "".join(f" {name} = {read}\n" for name, read in loads.items())
-    source = f"def matches(e, r, x):\n a = r.append\n{prologue}{''.join(body)}"
+    source = f"def matches(e, r, x):\n a = r.append\n{prologue(loads, lazy)}{''.join(body)}"
     exec(compile(source, "<handlers>", "exec"), names)  # noqa: S102
     return names["matches"]  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ false, equal to nothing, neither less nor more than anything, and so is whatever
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -106,6 +106,7 @@ def some(value: Any) -> Any:
 BUILTINS: Mapping[str, Any] = {
     **READERS,
     "_N": NOTHING,
+    "_unread": object(),
     "_Undefined": Undefined,
     "_get": get,
     "_contains": contains,
@@ -141,14 +142,22 @@ class Lowered:
     Attributes:
         text: the Python expression, over ``e``, the names of ``loads``, ``names`` and :data:`BUILTINS`.
         loads: local names and the fields of ``e`` to load into them first; none of these can fail.
+        lazy: local names that must be ``_unread`` first; the expression fills them when it needs them.
         names: the patterns it uses.
         ty: the type of its value.
     """
 
     text: str = ""
     loads: dict[str, str] = field(default_factory=dict)
+    lazy: set[str] = field(default_factory=set)
     names: dict[str, Any] = field(default_factory=dict)
     ty: Ty = ANY
+
+
+def prologue(loads: Mapping[str, str], lazy: Iterable[str]) -> str:
+    """The statements that must stand before lowered code."""
+    lines = [f" {name} = {read}\n" for name, read in loads.items()]
+    return "".join([*lines, *(f" {name} = _unread\n" for name in sorted(lazy))])
 
 
 def lower(expression: nodes.Expr, scope: Mapping[str, Root], source: str) -> Lowered:
@@ -202,6 +211,14 @@ class Lowering:
         self.out.loads[name] = read
         return name
 
+    def _read_once(self, owner: Code, attribute: str, read: str) -> str:
+        """A field that costs something to read: read when first needed, then kept, over all fused conditions."""
+        name = f"{owner.text}_{attribute}"
+        if not name.isidentifier():
+            return read.format(owner.text)
+        self.out.lazy.add(name)
+        return f"({name} if {name} is not _unread else ({name} := {read.format(owner.text)}))"
+
     def _guarded(self, code: Code, use: str, otherwise: str = "_N") -> str:
         """``use``, a format of the value, where there certainly is one; ``otherwise`` where there is none."""
         if code.sure:
@@ -233,7 +250,7 @@ class Lowering:
         if not owner.sure:
             return Code(self._guarded(owner, known.read or f"{{0}}.{node.attr}"), known.ty, absent=True)
         if known.read:
-            return Code(known.read.format(owner.text), known.ty)
+            return Code(self._read_once(owner, node.attr, known.read), known.ty)
         return Code(self._load(f"{self.out.loads.get(owner.text, owner.text)}.{node.attr}"), known.ty)
 
     def _getitem(self, node: nodes.Getitem) -> Code:
