@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,11 +18,12 @@ from gateway.config.loader import Loaded
 from gateway.config.models import RetryConfig
 from gateway.config.secrets import resolve_url
 from gateway.config.sources import Sources
+from gateway.delivery.backlog import Backlog
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.notification import Notification
 from gateway.delivery.outbox import Outbox
-from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError
+from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreError
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
 from gateway.inprocess import observe
 from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
@@ -99,6 +100,7 @@ class Gateway:
         self._store = open_declared_store(self._ruleset.loaded)
         self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset))
         self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
+        self._backlog = Backlog()
         self._dispatcher.start()
         self._watcher = Watcher(
             lambda: watched_paths(self._ruleset), self._reload_if_edited, self._ruleset.config.reload.debounce
@@ -131,8 +133,26 @@ class Gateway:
             DeliveryError: a handler declared ``required`` matched and could not deliver.
         """
         with _never_raising(obj):
-            self.handle(observe(obj, old_state, new_state))
+            transition = observe(obj, old_state, new_state)
+            self._patiently(lambda: self.handle(transition))
         return new_state
+
+    def tell(self, transition: Transition, handler: Handler) -> None:
+        """Emit what one handler has to say, whether it matches or not.
+
+        Raises:
+            DeliveryError: the handler is ``required`` and could not deliver.
+        """
+        with _never_raising(transition.obj):
+            self._patiently(lambda: self.emit(transition, [handler]))
+
+    def _patiently(self, work: Callable[[], object]) -> None:
+        """Do ``work``; later, if the store refuses it now."""
+        try:
+            work()
+        except StoreError as error:
+            log.error("the store refused a notification, which is kept in memory", extra={"error": str(error)})
+            self._backlog.add(work)
 
     def handle(self, transition: Transition) -> Handled:
         """Find the handlers that match, and keep what they have to say until it is delivered.
@@ -160,7 +180,12 @@ class Gateway:
             StoreError: it could not be kept; nobody will be told.
         """
         notifications = [one for handler in handlers for one in self._render(handler, transition)]
-        accepted = self._outbox.accept(transition, notifications)
+        try:
+            accepted = self._outbox.accept(transition, notifications)
+        except StoreError as error:
+            if any(notification.required for notification in notifications):
+                raise DeliveryError(f"the store refused a required notification: {error}") from error
+            raise
         self._dispatcher.hand_over(accepted.claimed)
         failed = [
             (delivery, outcome)
@@ -283,6 +308,7 @@ class Gateway:
         self._closed = True
         atexit.unregister(self.close)
         self._watcher.close()
+        self._backlog.close()
         self.drain()
         self._dispatcher.close()
         self._store.close()
@@ -294,7 +320,8 @@ class Gateway:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return revived, (self._ruleset.loaded.sources,)
+        sources = self._ruleset.loaded.sources
+        return revived, (replace(sources, root=str(Path(sources.root).absolute())),)
 
 
 class Holder:
@@ -325,8 +352,7 @@ class Teller:
         """Emit the handler's notifications; raises ``DeliveryError`` only if it is ``required``."""
         handler = self.gateway.ruleset.handler(self.name)
         if handler is not None:
-            with _never_raising(transition.obj):
-                self.gateway.emit(transition, [handler])
+            self.gateway.tell(transition, handler)
 
 
 class Notifier:
@@ -338,8 +364,7 @@ class Notifier:
 
     def tell(self, transition: Transition) -> None:
         """Send the message. Never raises."""
-        with _never_raising(transition.obj):
-            self.gateway.emit(transition, [self._handler])
+        self.gateway.tell(transition, self._handler)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Notifier, (self.gateway, self.channel, self.written)
