@@ -253,6 +253,7 @@ class _Compilation:
                 name,
                 address,
                 format=written.format,
+                timeout=written.timeout.total_seconds(),
                 overflow=written.overflow,
                 transport=self.transport,
             )
@@ -404,4 +405,4 @@ class _Compilation:
 
 def _shape(written: ChannelConfig) -> tuple[object, ...]:
     """What a built channel depends on beside its address; the rest is policy and needs no new connection."""
-    return written.format, written.overflow
+    return written.format, written.timeout, written.overflow

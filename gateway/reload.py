@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway.reload")
 
-LOOK_ANYWAY_SECONDS = 5.0
-"""File systems that notify nobody, and folders that are replaced whole, are looked at this often."""
+TICK_SECONDS = 0.5
+LOOK_ANYWAY_TICKS = 10
+"""Every so many ticks the files are looked at anyway: some file systems notify nobody, and folders are replaced
+whole. The first tick counts too: an edit may have come before the watch had begun."""
 
 LONGEST_DEBOUNCE = 10
 """An edit that never comes to rest is read after so many times the quiet time."""
@@ -143,7 +145,7 @@ class Watcher:
         while not self._stop.is_set():
             watched = {path for path in self._paths() if path.exists()}
             if not watched:
-                self._stop.wait(LOOK_ANYWAY_SECONDS)
+                self._stop.wait(TICK_SECONDS * LOOK_ANYWAY_TICKS)
                 self._call()
                 continue
             self._watch(watched)
@@ -151,16 +153,19 @@ class Watcher:
     def _watch(self, watched: set[Path]) -> None:
         """Call ``edited`` at every change and every few seconds, until other paths are to be watched."""
         try:
-            for _ in watchfiles.watch(
+            changes = watchfiles.watch(
                 *watched,
                 watch_filter=None,
                 step=self._quiet_ms,
                 debounce=self._quiet_ms * LONGEST_DEBOUNCE,
-                rust_timeout=int(LOOK_ANYWAY_SECONDS * 1000),
+                rust_timeout=int(TICK_SECONDS * 1000),
                 yield_on_timeout=True,
                 stop_event=self._stop,
                 raise_interrupt=False,
-            ):
+            )
+            for tick, changed in enumerate(changes):
+                if not changed and tick % LOOK_ANYWAY_TICKS:
+                    continue
                 self._call()
                 if {path for path in self._paths() if path.exists()} != watched:
                     return

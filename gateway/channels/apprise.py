@@ -65,14 +65,14 @@ class AppriseChannel:
         overflow: Overflow = "split",
         transport: Transport | None = None,
     ) -> None:
-        found = checked(url)
+        self._transport = transport or shared_transport()
+        found = checked(url, self._transport)
         self.name = name
         self.scheme = found.scheme
         self.format: Format = format or _own_format(found)
         self.width = width(found.kind)
         self.default_rate = max(0.0, float(found.plugin.request_rate_per_sec))
         self._plugin = _governed(found, timeout, overflow)
-        self._transport = transport or shared_transport()
         self._redact = redactor(url)
         self._progress = Progress()
 
@@ -133,7 +133,6 @@ def _settings(found: Checked, timeout: float, overflow: Overflow) -> Iterator[tu
     yield "throttle", _no_throttle
     yield "logger", AttemptLog()
     yield "overflow_mode", OverflowMode(overflow)
-    yield "retry", 0
     if "rto" not in found.parameters:
         yield "socket_read_timeout", timeout
     if hasattr(found.plugin, "mqtt_block_time_sec"):

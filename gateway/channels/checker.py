@@ -24,7 +24,7 @@ from apprise.plugins.base import NotifyBase
 from gateway.channels.attempt import Attempt, attempting
 from gateway.channels.redaction import redactor, shortened
 from gateway.channels.services import DENIED, Plugin, asset, native_service, nearest, nearest_scheme, service
-from gateway.channels.transport import shared_transport
+from gateway.channels.transport import Transport
 from gateway.errors import ChannelError
 
 log = logging.getLogger("gateway.channels")
@@ -66,8 +66,8 @@ class Checked:
     parameters: frozenset[str]
 
 
-def checked(url: str) -> Checked:
-    """The plugin instance ``url`` describes.
+def checked(url: str, transport: Transport) -> Checked:
+    """The plugin instance ``url`` describes. Connects to nothing; ``transport`` is there should a plugin try.
 
     Raises:
         ChannelError: it cannot be used; every reason found is given.
@@ -76,7 +76,7 @@ def checked(url: str) -> Checked:
     scheme = _scheme(url)
     plugin = _plugin(url, scheme)
     _require([*_disabled(plugin, scheme), *_bad_parameters(plugin, url)])
-    instance, read = _made(plugin, url)
+    instance, read = _made(plugin, url, transport)
     _require([*_wrong_targets(instance, plugin, read), *_reads_files(instance)])
     return Checked(instance, plugin, scheme, frozenset(name for name, _ in _query(url)))
 
@@ -149,9 +149,9 @@ def _query(url: str) -> Iterator[tuple[str, str]]:
             yield unquote(name), value
 
 
-def _made(plugin: Plugin, url: str) -> tuple[NotifyBase, dict[str, object]]:
+def _made(plugin: Plugin, url: str, transport: Transport) -> tuple[NotifyBase, dict[str, object]]:
     """``plugin`` made of ``url``, and what it read there; its errors and warnings are reasons to refuse."""
-    attempt = Attempt(time.monotonic(), shared_transport())
+    attempt = Attempt(time.monotonic(), transport)
     with attempting(attempt):
         made = _parsed_and_made(plugin, url, attempt)
     redact = redactor(url)
@@ -189,7 +189,6 @@ def _unreadable(plugin: Plugin, url: str) -> str:
 
 
 def _wrong_targets(instance: NotifyBase, plugin: Plugin, read: dict[str, object]) -> Iterator[str]:
-    instance.retry = 0  # a plugin multiplies its length by its own retries
     if len(instance) == 0 or _lacks_target(plugin, read):
         yield "names no target: nobody would be told"
     if len(instance) > 1:

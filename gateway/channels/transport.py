@@ -163,7 +163,8 @@ class _Adapter(HTTPAdapter):
         proxies: Any = None,
     ) -> requests.Response:
         attempt = in_progress()
-        self._reroute(request)
+        if self._reroute(request):
+            proxies = None  # they were chosen for the address of the service
         _add_idempotency_key(request, attempt)
         limits = _limits(timeout, attempt)
         response = super().send(request, True, limits, verify, cert, proxies)
@@ -171,12 +172,13 @@ class _Adapter(HTTPAdapter):
         attempt.events.append(Answer(response.status_code, response.headers.get("Retry-After"), body))
         return response
 
-    def _reroute(self, request: requests.PreparedRequest) -> None:
+    def _reroute(self, request: requests.PreparedRequest) -> bool:
         address = urlsplit(request.url or "")
         base = self._routes.get(address.hostname or "")
         if base is not None:
             request.headers["Host"] = address.netloc.rpartition("@")[2]
             request.url = base + address.path + (f"?{address.query}" if address.query else "")
+        return base is not None
 
 
 def _add_idempotency_key(request: requests.PreparedRequest, attempt: Attempt) -> None:

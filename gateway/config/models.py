@@ -223,7 +223,7 @@ class ChannelConfig(Table):
 
     url: UrlReference = Field(description="Where messages go: one URL with one target, or where it is kept.")
     format: Format | None = Field(
-        default=None, description="What messages are rendered as; the service's own unless given."
+        default=None, description="What messages are rendered as; plain text unless given here or in the URL."
     )
     rate: RateLimit | None = Field(
         default=None, description="Most messages in a stretch of time; the service's own pace."

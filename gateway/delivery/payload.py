@@ -46,26 +46,32 @@ def decode(text: str) -> Transition:
 
 
 def _obj(obj: Obj) -> dict[str, Any]:
+    flow = None if obj.flow is None else _run(obj.flow)
+    of_tasks = {"flow": flow, "max_retries": obj.max_retries or None, "map_index": obj.map_index}
+    return {"kind": obj.kind, **_run(obj), **_without_defaults(of_tasks)}
+
+
+def _run(obj: Obj) -> dict[str, Any]:
     written = {
-        "kind": obj.kind,
         "name": obj.name,
         "run_id": obj.run_id,
         "run_name": obj.run_name,
         "tags": list(obj.tags),
         "parameters": _json(plain(obj.parameters)),
         "labels": _json(plain(obj.labels)),
-        "flow": None if obj.flow is None else _obj(obj.flow),
-        "max_retries": obj.max_retries,
-        "map_index": obj.map_index,
         "url": obj.url,
     }
-    return _without_defaults(written, keep=("kind", "name"))
+    return _without_defaults(written, keep=("name",))
 
 
 def _read_obj(written: Mapping[str, Any]) -> Obj:
     rest = {key: value for key, value in written.items() if key not in ("tags", "flow")}
     flow = written.get("flow")
-    return Obj(**rest, tags=tuple(written.get("tags", ())), flow=None if flow is None else _read_obj(flow))
+    return Obj(
+        **{"kind": "flow", **rest},
+        tags=tuple(written.get("tags", ())),
+        flow=None if flow is None else _read_obj(flow),
+    )
 
 
 def _state(state: State) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def _read_state(written: Mapping[str, Any]) -> State:
     return STATES[written["type"]](written.get("message"), written["result"], **fields)
 
 
-def _without_defaults(written: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
+def _without_defaults(written: dict[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
     """``written`` without what is empty or none, except the keys to ``keep``."""
     return {key: value for key, value in written.items() if key in keep or value not in (None, "", [], {})}
 

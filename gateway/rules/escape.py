@@ -32,11 +32,12 @@ _UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u061c\u202a-\u202
 _NEWLINE = re.compile("\r\n?|[\x85\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_MENTION = re.compile(r"@(?=everyone|here|channel|all|$)|(?<![\w.+-])@(?=\w)", re.IGNORECASE)
+_MENTION = re.compile(r"@(?=everyone|here|channel|all|$)|(?<![\w.+-])@(?=[\w&!])", re.IGNORECASE)
 """An ``@`` that calls somebody: before a word for everybody, or at the start of a name; not that of an address."""
 
-_REFERENCE = re.compile(r"<(?=[@!#&])")
-"""The start of a mention of a person, group or channel: ``<@U1>``, ``<!here>``, ``<#C1>``, ``<@&5>``."""
+_REFERENCE = re.compile(r"<(?=[@!#&]|https?:|mailto:)", re.IGNORECASE)
+"""The start of a mention or link as Slack, and who follows it, writes them: ``<@U1>``, ``<!here>``, ``<#C1>``,
+``<@&5>``, ``<http://where|what it says>``."""
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?]|$)")
 _LINK = re.compile(r"\](?=\()")

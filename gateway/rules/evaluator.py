@@ -252,17 +252,21 @@ class Evaluator:
             raise error_at(node, f"the filter {node.name!r} cannot be used on {described(value.ty)}")
         positional = self._positional(node, f"the filter {node.name!r}", 0, entry.max_args, by_name=True)
         named = self._named(node, entry, len(positional))
+        for given in (*positional, *named.values()):
+            if given.ty.name in ("model", "loop"):
+                raise error_at(node, f"the filter {node.name!r} takes no {given.ty}; pick an attribute")
         _check_literals(node, entry)
         first = positional[0].ty if positional else None
-        return Typed(_filtered_type(entry, value.ty, first), _filter_call(entry, value.run, positional, named))
+        return Typed(_filtered_type(entry, value.ty, first), _filter_call(entry, value, positional, named))
 
-    def _named(self, node: nodes.Filter, entry: Filter, given: int) -> dict[str, Run]:
-        named, free = {}, entry.arguments[given:]
+    def _named(self, node: nodes.Filter, entry: Filter, given: int) -> dict[str, Typed]:
+        named: dict[str, Typed] = {}
+        free = entry.arguments[given:]
         for keyword in node.kwargs:
             name = str(keyword.key)
             if name not in free:
                 raise error_at(keyword.value, f"the filter {entry.name!r} takes no argument {name!r} here", name, free)
-            named[name] = self.expression(keyword.value).run
+            named[name] = self.expression(keyword.value)
         required = entry.arguments[given : entry.min_args]
         missing = [name for name in required if name not in named]
         if missing:
@@ -471,17 +475,18 @@ def _filtered_type(entry: Filter, value: Ty, first: Ty | None) -> Ty:
     return result.or_none() if value.optional and entry.shape != "default" else result
 
 
-def _filter_call(entry: Filter, value: Run, positional: Sequence[Typed], named: Mapping[str, Run]) -> Run:
-    function, given = entry.function, [argument.run for argument in positional]
+def _filter_call(entry: Filter, value: Typed, positional: Sequence[Typed], named: Mapping[str, Typed]) -> Run:
+    function, read, given = entry.function, value.run, [argument.run for argument in positional]
+    keywords = {name: argument.run for name, argument in named.items()}
     wants_scope = entry.name in MESSAGE_FILTERS
 
     def call(scope: Scope) -> Any:
-        subject = value(scope)
+        subject = read(scope)
         scope.weigh(subject)
         arguments = [subject, *(argument(scope) for argument in given)]
         if wants_scope:
             arguments.insert(0, scope)
-        return scope.made(function(*arguments, **{name: run(scope) for name, run in named.items()}))
+        return scope.made(function(*arguments, **{name: run(scope) for name, run in keywords.items()}))
 
     return call
 

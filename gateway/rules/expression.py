@@ -156,7 +156,10 @@ def compile_value(source: str, *, on: Kind | None = None) -> Callable[[Transitio
 def compile_function(lowered: Lowered) -> Callable[[Transition], Any]:
     """A function of a transition ``e`` that evaluates ``lowered``."""
     namespace = {**BUILTINS, **lowered.names}
-    exec(compile(f"def run(e):\n{prologue(lowered.loads, lowered.lazy)} return {lowered.text}\n", "<when>", "exec"), namespace)  # noqa: S102
+    exec(
+        compile(f"def run(e):\n{prologue(lowered.loads, lowered.lazy)} return {lowered.text}\n", "<when>", "exec"),
+        namespace,
+    )
     return namespace["run"]  # type: ignore[no-any-return]
 
 

@@ -128,7 +128,7 @@ class Index:
             lines += [f" g = p{length}.get(e.flow.name[:{length}])", f" {_ASK}"]
         if self._rest.positions:
             lines.append(" rest.matcher(c)(e, r, x)")
-        exec("\n".join(lines), names)  # noqa: S102
+        exec("\n".join(lines), names)
         return names["find"]  # type: ignore[no-any-return]
 
 
@@ -183,5 +183,5 @@ def _function(checks: Sequence[Check], groups: Sequence[tuple[str, list[int]]]) 
         noted = f"x.extend([(n, error) for n in {positions}])"
         body.append(f" try:\n  if {code}: {action}\n except Exception as error: {noted}\n")  # free unless it raises
     source = f"def matches(e, r, x):\n a = r.append\n{prologue(loads, lazy)}{''.join(body)}"
-    exec(compile(source, "<handlers>", "exec"), names)  # noqa: S102
+    exec(compile(source, "<handlers>", "exec"), names)
     return names["matches"]  # type: ignore[no-any-return]

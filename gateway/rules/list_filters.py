@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jinja2 import Undefined
+
 from gateway.rules.values import (
     Missing,
     UnfitValue,
@@ -119,7 +121,12 @@ def _picked(values: list[Any], attribute: str | int | None) -> list[Any]:
 
 
 def _pick(item: object, attribute: str | int | None) -> Any:
-    return item if attribute is None else look_up_path(item, attribute)
+    if attribute is None:
+        return item
+    found = look_up_path(item, attribute)
+    if isinstance(found, Undefined):
+        str(found)  # raises, with the name of the key
+    return found
 
 
 def _folding(case_sensitive: bool) -> Key:

@@ -494,19 +494,40 @@ def _check_comparison(operand: nodes.Operand, left_node: nodes.Node, left: Code,
     _check_literals(operand.expr, left.ty)
     if operand.op in ("eq", "ne"):
         _check_literals(left_node, right.ty)
-    names = {left.ty.name, right.ty.name}
-    if "any" in names or names <= NUMBERS or left.ty.name == right.ty.name and "model" not in names:
-        if operand.op not in ORDERINGS or left.ty.name not in ("list", "dict", "none"):
-            return
-    if operand.op in ORDERINGS:
-        raise error_at(operand.expr, f"a {left.ty} and a {right.ty} have no order")
-    if operand.op in ("eq", "ne") and "none" not in names:
-        message = "use a test: state is failed" if "model" in names else f"a {left.ty} never equals a {right.ty}"
-        raise error_at(operand.expr, message)
-    if operand.op in ("in", "notin") and right.ty.name not in ("list", "dict", "str"):
-        raise error_at(operand.expr, f"nothing is in a {right.ty}; 'in' needs a list or a text")
-    if operand.op in ("in", "notin") and right.ty.name == "str" and left.ty.name != "str":
-        raise error_at(left_node, f"only text can be in a text, not a {left.ty}")
+        complaint = _never_equal(left.ty, right.ty)
+    elif operand.op in ORDERINGS:
+        complaint = _unordered(left.ty, right.ty)
+    else:
+        complaint = _never_contained(left.ty, right.ty)
+    if complaint:
+        raise error_at(operand.expr, complaint)
+
+
+def _alike(left: Ty, right: Ty) -> bool:
+    """Whether values of these types can be equal, as far as is known."""
+    names = {left.name, right.name}
+    return "any" in names or names <= NUMBERS or left.name == right.name
+
+
+def _never_equal(left: Ty, right: Ty) -> str | None:
+    if "none" in (left.name, right.name):
+        return None
+    if "model" in (left.name, right.name):
+        return "a state or object equals nothing else; use a test: state is failed"
+    return None if _alike(left, right) else f"a {left} never equals a {right}"
+
+
+def _unordered(left: Ty, right: Ty) -> str | None:
+    ordered = _alike(left, right) and not {left.name, right.name} & {"list", "dict", "none", "model"}
+    return None if ordered else f"a {left} and a {right} have no order"
+
+
+def _never_contained(item: Ty, container: Ty) -> str | None:
+    if container.name not in ("any", "list", "dict", "str"):
+        return f"nothing is in a {container}; 'in' needs a list or a text"
+    if container.name == "str" and item.name not in ("str", "any"):
+        return f"only text can be in a text, not a {item}"
+    return None
 
 
 def _check_literals(node: nodes.Node, ty: Ty) -> None:

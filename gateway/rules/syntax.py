@@ -17,7 +17,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from gateway.errors import LanguageError
 from gateway.spelling import nearest
 
-
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _KNOWN_ESCAPES = frozenset("\\'\"\nabfnrtvxNuU01234567")
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from gateway.spelling import nearest
 from gateway.errors import PayloadError
-from gateway.states import STATES, State
+from gateway.states import PREDICATES, STATES, State
 from gateway.transition import MAX_TEXT, Obj, Transition, plain
 
 LONGEST_NAME = 1_000
@@ -46,9 +46,14 @@ class StatePayload(Part):
     start_time: AwareDatetime | None = Field(default=None, description="when the run is due")
     run_count: int = Field(default=0, ge=0, description="attempts so far")
     final: bool | None = Field(default=None, description="false if the engine will retry")
+    context: dict[str, Any] = Field(default={}, description="what the engine noted beside it")
+    state: StatePayload | None = Field(default=None, description="the state a queued or submitted one is about")
 
     def build(self, occurred_at: datetime) -> State:
         """The state it describes, created ``occurred_at`` unless it says when."""
+        fields: dict[str, Any] = {"context": plain(self.context)}
+        if self.state is not None and self.type in PREDICATES["meta_state"]:
+            fields["state"] = self.state.build(occurred_at)
         return STATES[self.type](
             self.message,
             plain(self.result),
@@ -57,6 +62,7 @@ class StatePayload(Part):
             start_time=self.start_time,
             run_count=self.run_count,
             final=self.final,
+            **fields,
         )
 
 

@@ -78,6 +78,12 @@ def history(connection: Connection, delivery_id: int) -> DeliveryHistory | None:
     return DeliveryHistory(delivery_of(row), tuple(_attempt(one) for one in made), _transition(cause))
 
 
+def transition_of(connection: Connection, id: str) -> TransitionRow | None:
+    """The transition of that id; ``None`` when there is none."""
+    row = connection.execute(select(transition).where(transition.c.id == id)).one_or_none()
+    return None if row is None else _transition(row)
+
+
 def _attempt(row: Row[Any]) -> Attempt:
     return Attempt(to_instant(row.at), row.outcome, row.reason, row.detail, row.milliseconds)
 

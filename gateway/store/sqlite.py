@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StoreError
 from gateway.store.locks import LockFile
+from gateway.store.questions import Questions
 from gateway.store.store import Database, Store
 from gateway.store.translation import translated
 
@@ -68,6 +69,18 @@ def open_store(
     """
     file = SqliteFile(base / sqlite_path(url), sync)
     return Store(file.open, node_ttl.total_seconds())
+
+
+def open_reader(url: str, *, base: Path = Path()) -> Reader:
+    """Open the store at ``url`` for questions alone; see :func:`open_store`.
+
+    Raises:
+        StoreError: there is none, or it cannot be read.
+    """
+    path = (base / sqlite_path(url)).absolute()
+    if not path.exists():
+        raise StoreError(f"there is no store {path}")
+    return Reader(path)
 
 
 def sqlite_path(url: str) -> Path:
@@ -123,13 +136,7 @@ class SqliteDatabase:
         Raises:
             StoreError: it took longer than ``seconds``.
         """
-        with (
-            translated(),
-            self._reading_engine.connect() as connection,
-            connection.begin(),
-            _time_limit(connection, seconds),
-        ):
-            return query(connection)
+        return _read(self._reading_engine, query, seconds)
 
     def close(self) -> None:
         """Close everything. The lock is held, because the last connection to close checkpoints."""
@@ -140,6 +147,26 @@ class SqliteDatabase:
             self._writing_engine.dispose()
         self._write_lock.close()
         self.presence.close()
+
+
+class Reader(Questions):
+    """A store that is only asked: it joins no other process there, waits for none and needs no room on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = _reading_engine(path)
+
+    def ask(self, query: Callable[[Connection], T]) -> T:
+        """What ``query`` finds, on a read-only connection."""
+        return _read(self._engine, query, QUERY_LIMIT)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+
+def _read(engine: Engine, query: Callable[[Connection], T], seconds: float) -> T:
+    with translated(), engine.connect() as connection, connection.begin(), _time_limit(connection, seconds):
+        return query(connection)
 
 
 def _writing_engine(path: Path, sync: Sync) -> Engine:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
@@ -20,18 +20,15 @@ from weakref import WeakSet
 from sqlalchemy import Connection, select
 
 from gateway.errors import StoreClosedError, StoreError
-from gateway.store import ledger, nodes, operations, queries, schema
+from gateway.store import nodes, operations, schema
 from gateway.store.locks import CAN_SHARE, LockFile
 from gateway.store.operations import Order
+from gateway.store.questions import Questions
 from gateway.store.rows import (
     Acceptance,
     Accepted,
     Beat,
     Delivery,
-    DeliveryFilter,
-    DeliveryHistory,
-    LedgerLine,
-    NodeRow,
     Record,
     Recorded,
     Want,
@@ -129,7 +126,7 @@ _inherited: list[Session] = []
 and SQLite must not be told that by a process that did not open them."""
 
 
-class Store:
+class Store(Questions):
     """Where transitions and deliveries are kept. Safe to use from any thread.
 
     Changes answer with futures, done when the change is on the disk; they fail with
@@ -242,47 +239,8 @@ class Store:
         """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
         return self._current().writer.submit(operations.follow_clock, offset)
 
-    # --- questions
-
-    def next_due(self) -> Mapping[str, datetime]:
-        """For each channel something is pending for, when the first of it is due."""
-        return self._read(queries.next_due)
-
-    def next_give_up(self) -> datetime | None:
-        """When the first pending delivery has waited too long."""
-        return self._read(queries.next_give_up)
-
-    def oldest_owed(self) -> datetime | None:
-        """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
-        return self._read(queries.oldest_owed)
-
-    def deliveries(
-        self, wanted: DeliveryFilter | None = None, *, limit: int = 50, before: int | None = None
-    ) -> list[Delivery]:
-        """Deliveries, newest first; ``before`` is the last id of the page before."""
-        return self._read(lambda connection: queries.deliveries(connection, wanted or DeliveryFilter(), limit, before))
-
-    def history(self, delivery_id: int) -> DeliveryHistory | None:
-        """One delivery with its attempts and its transition; ``None`` when there is none of that id."""
-        return self._read(lambda connection: queries.history(connection, delivery_id))
-
-    def ledger(self) -> tuple[LedgerLine, ...]:
-        """The ledger, one line per handler and channel. It balances at any moment."""
-        return self._read(ledger.lines)
-
-    def owed(self) -> int:
-        """How many deliveries are pending or claimed."""
-        return ledger.total(self.ledger()).owed
-
-    def counters(self) -> Mapping[str, int]:
-        """``transitions`` accepted and ``duplicates`` refused since the store was made."""
-        return self._read(ledger.counters)
-
-    def nodes(self) -> list[NodeRow]:
-        """The gateway processes that have the store open."""
-        return self._read(queries.nodes)
-
-    def _read(self, query: Callable[[Connection], T]) -> T:
+    def ask(self, query: Callable[[Connection], T]) -> T:
+        """What ``query`` finds, on a read-only connection."""
         return self._current().database.read(query)
 
     def close(self) -> None:

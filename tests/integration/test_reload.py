@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def test_an_edited_secret_file_changes_the_channel(write, opened, tmp_path: Path
 
     replacement = secret.with_name("box.new")
     replacement.write_text(f"record://{bucket}\n")
-    os.replace(replacement, secret)
+    replacement.replace(secret)
     eventually(lambda: reloads)
 
     assert reloads[0].changes == ("channel 'own': its secret changed",)

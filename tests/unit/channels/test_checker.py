@@ -64,7 +64,7 @@ BAD = [
     ("json://h?rto=soon", "read timeout"),
     ("ntfy://topic?format=prose", "format"),
     ("mailto://me:pass@example.com?mode=psychic", "nvalid|mode"),
-    ("json://", "cannot be read as a JSON URL; it looks like json://"),
+    ("json://", "cannot be read as a URL of JSON; it looks like json://"),
     ("json://[", "cannot be read"),
 ]
 

@@ -31,6 +31,12 @@ def test_the_package_and_the_built_in_channels_need_no_apprise() -> None:
     assert run(script) == "set()"
 
 
+def test_warnings_of_foreign_imports_stop_nobody_even_as_errors() -> None:
+    script = "from gateway.channels import check_url; print(check_url('mailto://me:pass@example.com'))"
+    command = [sys.executable, "-W", "error", "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
 def test_an_unfamiliar_scheme_is_found_all_the_same() -> None:
     assert "lametric" not in FAMILIAR
     plugin = service("lametric")

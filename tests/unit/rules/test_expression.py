@@ -114,7 +114,7 @@ def test_on_restricts_an_expression_to_one_kind() -> None:
         ("state.start_time > 3", 20, "have no order"),
         ("flow.name == 3", 14, "never equals"),
         ("state == 'Failed'", 10, "use a test: state is failed"),
-        ("3 in flow.name", 1, "only text can be in a text"),
+        ("3 in flow.name", 10, "only text can be in a text"),
         ("state.message is search('(')", 25, "not a regular expression"),
         ("state.message is search(flow.name)", 29, "needs a text in quotes"),
         ("state ==", 7, "ends too early"),

@@ -1,0 +1,65 @@
+"""What can be asked of a store, however it was opened."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from gateway.store import ledger, queries
+from gateway.store.rows import Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, NodeRow, TransitionRow
+
+T = TypeVar("T")
+
+
+class Questions(ABC):
+    """The questions. Each is answered from one consistent view, and changes nothing."""
+
+    @abstractmethod
+    def ask(self, query: Callable[[Connection], T]) -> T:
+        """What ``query`` finds, on a read-only connection."""
+
+    def next_due(self) -> Mapping[str, datetime]:
+        """For each channel something is pending for, when the first of it is due."""
+        return self.ask(queries.next_due)
+
+    def next_give_up(self) -> datetime | None:
+        """When the first pending delivery has waited too long."""
+        return self.ask(queries.next_give_up)
+
+    def oldest_owed(self) -> datetime | None:
+        """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
+        return self.ask(queries.oldest_owed)
+
+    def deliveries(
+        self, wanted: DeliveryFilter | None = None, *, limit: int = 50, before: int | None = None
+    ) -> list[Delivery]:
+        """Deliveries, newest first; ``before`` is the last id of the page before."""
+        return self.ask(lambda connection: queries.deliveries(connection, wanted or DeliveryFilter(), limit, before))
+
+    def history(self, delivery_id: int) -> DeliveryHistory | None:
+        """One delivery with its attempts and its transition; ``None`` when there is none of that id."""
+        return self.ask(lambda connection: queries.history(connection, delivery_id))
+
+    def transition(self, id: str) -> TransitionRow | None:
+        """The transition of that id, if it is kept."""
+        return self.ask(lambda connection: queries.transition_of(connection, id))
+
+    def ledger(self) -> tuple[LedgerLine, ...]:
+        """The ledger, one line per handler and channel. It balances at any moment."""
+        return self.ask(ledger.lines)
+
+    def owed(self) -> int:
+        """How many deliveries are pending or claimed."""
+        return ledger.total(self.ledger()).owed
+
+    def counters(self) -> Mapping[str, int]:
+        """``transitions`` accepted and ``duplicates`` refused since the store was made."""
+        return self.ask(ledger.counters)
+
+    def nodes(self) -> list[NodeRow]:
+        """The gateway processes that have the store open."""
+        return self.ask(queries.nodes)

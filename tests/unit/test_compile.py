@@ -1,0 +1,138 @@
+"""Compiling: what one table says of another is checked, and what did not change is used again."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.compile import Compiled, Ruleset, compile_ruleset
+from gateway.config.loader import load
+from gateway.config.sources import Sources
+from gateway.states import Failed, Running
+from gateway.transition import Obj, Transition
+
+BOX = '[channel.box]\nurl = "record://box"\n'
+TOLD = '[[handler]]\nname = "told"\nto = "box"\n'
+
+
+def compiled(text: str, previous: Ruleset | None = None, **templates: str) -> Compiled:
+    named = {f"{name}.md.j2": source for name, source in templates.items()}
+    return compile_ruleset(load(Sources("config", {"config/a.toml": text}, named)), previous)
+
+
+def told(text: str, severity: str = "error", **templates: str) -> list[str]:
+    problems = compiled(text, **templates).problems
+    return [str(problem) for problem in problems if problem.severity == severity]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (BOX + TOLD.replace('"box"', '"bax"'), "5:6: handler.told.to: there is no channel 'bax' (did you mean 'box'?)"),
+        (BOX + TOLD + '[channel.all]\nall = ["box", "bx"]', "there is no channel 'bx'"),
+        (BOX + TOLD + '[channel.a]\nall = ["b"]\n[channel.b]\nall = ["a"]', "this group contains itself"),
+        (BOX + TOLD + '[channel.a]\nurl = "record://a"\nfallback = "bx"', "there is no channel 'bx'"),
+        (BOX + TOLD + '[channel.a]\nurl = "record://a"\nfallback = "a"', "lead back to this channel"),
+        (BOX + TOLD + '[channel.g]\nall = "box"\n[channel.a]\nurl = "record://a"\nfallback = "g"', "is a group"),
+        (BOX + TOLD + '[gateway]\nops = "bx"', "there is no channel 'bx'"),
+        (BOX + TOLD + 'template = "lost.md.j2"', "there is no template of this name"),
+        (BOX + TOLD + 'template = "kown.md.j2"', "did you mean 'known.md.j2'"),
+        (BOX + TOLD + 'when = "state is faild"', "6:15: handler.told.when: unknown test 'faild'"),
+        (BOX + TOLD + 'title = "{{ flow.nam }}"', "handler.told.title: "),
+        (BOX + TOLD + 'message = """\n{{ flow.name }}\n{{ flow.nam }}"""', ":8:"),
+        (BOX + TOLD + '[channel.x]\nurl = "slak://a"', "channel.x.url: "),
+        (BOX + TOLD + '[channel.x]\nurl = { env = "SURELY_NOT_SET" }', "SURELY_NOT_SET"),
+    ],
+    ids=lambda value: value[-40:],
+)
+def test_a_wrong_reference_is_an_error_at_its_place(text: str, said: str) -> None:
+    assert any(said in problem for problem in told(text, known="x")), told(text, known="x")
+
+
+def test_a_wrong_template_file_is_an_error_at_its_line() -> None:
+    problems = told(BOX + TOLD + 'template = "bad.md.j2"', bad="{# fine #}\n{{ flow.nam }}")
+
+    assert len(problems) == 1
+    assert problems[0].startswith("templates/bad.md.j2:2:")
+
+
+def test_a_channel_nobody_sends_to_is_a_warning() -> None:
+    assert told(BOX + TOLD + '[channel.idle]\nurl = "record://x"', "warning") == [
+        "config/a.toml:6:1: channel.idle: nobody sends to this channel: no handler, group, fallback or 'ops' names it"
+    ]
+
+
+def test_channels_reached_through_groups_and_fallbacks_are_used() -> None:
+    text = TOLD.replace('"box"', '"all"') + (
+        '[channel.all]\nall = ["one"]\n[channel.one]\nurl = "record://1"\nfallback = "two"\n'
+        '[channel.two]\nurl = "record://2"\n'
+    )
+
+    assert told(text, "warning") == []
+
+
+def test_a_file_that_cannot_be_parsed_hides_no_channel() -> None:
+    sources = Sources("config", {"config/a.toml": TOLD, "config/b.toml": "[[channel\n"})
+
+    problems = compile_ruleset(load(sources)).problems
+
+    assert len(problems) == 1
+
+
+def test_groups_open_up_and_each_channel_is_told_once() -> None:
+    text = (
+        BOX
+        + TOLD.replace('"box"', '["all", "box"]')
+        + '[channel.all]\nall = ["more", "box"]\n[channel.more]\nall = "box"'
+    )
+
+    ruleset = compiled(text).ruleset
+
+    assert ruleset is not None
+    assert ruleset.handlers[0].channels == ("box",)
+
+
+def test_what_did_not_change_is_used_again() -> None:
+    more = '[[handler]]\nname = "more"\nto = "box"\nmessage = "{}"\n'
+    before = compiled(BOX + TOLD + more.format("one")).ruleset
+
+    after = compiled(BOX + TOLD + more.format("two"), before).ruleset
+
+    assert before is not None
+    assert after is not None
+    assert after.handlers[0] is before.handlers[0]
+    assert after.handlers[1] is not before.handlers[1]
+    assert after.destinations["box"] is before.destinations["box"]
+    assert after.index is before.index
+
+
+def test_a_new_policy_keeps_the_channel_and_a_new_format_does_not() -> None:
+    before = compiled(BOX + TOLD).ruleset
+    assert before is not None
+
+    calmer = compiled(BOX + 'rate = "1/1m"\n' + TOLD, before).ruleset
+    marked = compiled(BOX + 'format = "markdown"\n' + TOLD, before).ruleset
+
+    assert calmer is not None
+    assert marked is not None
+    assert calmer.destinations["box"].channel is before.destinations["box"].channel
+    assert calmer.destinations["box"].written.rate is not None
+    assert marked.destinations["box"].channel is not before.destinations["box"].channel
+
+
+def test_a_handler_that_is_off_is_checked_and_never_asked() -> None:
+    ruleset = compiled(BOX + TOLD + 'mode = "off"\n').ruleset
+    transition = Transition.of(Obj("task", "load"), Running(), Failed())
+
+    assert ruleset is not None
+    assert ruleset.match(transition) == []
+    assert told(BOX + TOLD + 'mode = "off"\nwhen = "nonsense"')
+
+
+def test_a_check_that_raises_is_reported_by_handler() -> None:
+    ruleset = compiled(BOX + TOLD + 'when = "state.result.n > 3"\n').ruleset
+    errors: list[tuple[object, Exception]] = []
+
+    assert ruleset is not None
+    ruleset.match(Transition.of(Obj("task", "load"), None, Failed(result={"n": "x"})), errors)
+
+    assert [(handler.name, type(error)) for handler, error in errors] == [("told", TypeError)]
