@@ -210,7 +210,7 @@ class Gateway:
                 channel=name,
                 title=text.title,
                 body=text.message,
-                format=format,
+                format=text.format,
                 severity=handler.severity(transition),
                 mode="shadow" if handler.written.mode == "shadow" else "live",
                 required=handler.written.required,

@@ -84,7 +84,7 @@ def _message(ruleset: Ruleset, handler: Handler, channel: str, transition: Trans
     severity = handler.severity(transition)
     try:
         rendered = handler.render(transition, format)
-        return WouldSend(channel, format, rendered.title, rendered.message, severity)
+        return WouldSend(channel, rendered.format, rendered.title, rendered.message, severity)
     except RenderError as error:
         rendered = fallback(transition, handler.name, error)
-        return WouldSend(channel, format, rendered.title, rendered.message, severity, str(error))
+        return WouldSend(channel, rendered.format, rendered.title, rendered.message, severity, str(error))

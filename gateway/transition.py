@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -118,6 +118,8 @@ def new_id() -> str:
 
 
 MAX_DEPTH, MAX_ITEMS, MAX_TEXT = 5, 200, 20_000
+MAX_VALUES = 10_000
+"""Plain data is at most so deep, so long at each place, so long in one text, and so many values in all."""
 
 
 def text_of(message: object) -> str:
@@ -132,52 +134,70 @@ def text_of(message: object) -> str:
         return f"<{type(message).__name__} that cannot be printed: {type(error).__name__}>"
 
 
-def plain(value: object, depth: int = MAX_DEPTH) -> Any:
+def plain(value: object) -> Any:
     """``value`` as plain data: what rules, templates and the store may see of a result.
 
     Scalars, dates, mappings and sequences stay themselves. An exception or a signal becomes a mapping of
     ``type``, ``message`` and the public attributes set on it; a state one of ``type``, ``message`` and
     ``result``; a dataclass one of its fields. Anything else is told by its type name only: a large or
-    secret object is never walked or printed. Depth, lengths and numbers of items are bounded.
+    secret object is never walked or printed. Depth, lengths and the number of values are bounded.
     """
-    match value:
-        case None | bool() | int() | float() | datetime() | date() | timedelta():
-            return value
-        case str():
-            return value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
-        case _ if depth == 0:
-            return f"<{type(value).__name__}>"
-        case Mapping():
-            return _plain_items(((_key(key), item) for key, item in value.items()), depth)
-        case list() | tuple() | set() | frozenset():
-            return [plain(item, depth - 1) for item, _ in zip(value, range(MAX_ITEMS), strict=False)]
-        case _ if _is_state(value):
-            return _plain_state(value, depth)
-        case BaseException():
-            known = {"type": type(value).__name__, "message": plain(text_of(value))}
-            return known | _plain_items(_public(vars(value)), depth)
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return _plain_items(((f.name, getattr(value, f.name, None)) for f in fields(value)), depth)
-    return f"<{type(value).__name__}>"
+    return _Walk().plain(value, MAX_DEPTH)
+
+
+class _Walk:
+    """One making of plain data; counts the values made."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def plain(self, value: object, depth: int) -> Any:
+        self._left -= 1
+        match value:
+            case None | bool() | int() | float() | datetime() | date() | timedelta():
+                return value
+            case str():
+                return value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
+            case _ if depth == 0 or self._left < 0:
+                return f"<{type(value).__name__}>"
+            case Mapping():
+                return self._items(((_key(key), item) for key, item in value.items()), depth)
+            case list() | tuple() | set() | frozenset():
+                return [self.plain(item, depth - 1) for item in self._first(value)]
+            case _ if _is_state(value):
+                return self._state(value, depth)
+            case BaseException():
+                known = {"type": type(value).__name__, "message": self.plain(text_of(value), depth)}
+                return known | self._items(_public(vars(value)), depth)
+            case _ if is_dataclass(value) and not isinstance(value, type):
+                return self._items(((f.name, getattr(value, f.name, None)) for f in fields(value)), depth)
+        return f"<{type(value).__name__}>"
+
+    def _first(self, items: Iterable[Any]) -> Iterator[Any]:
+        """As many of ``items`` as may be had."""
+        for item, _ in zip(items, range(MAX_ITEMS), strict=False):
+            if self._left < 0:
+                return
+            yield item
+
+    def _items(self, items: Iterable[tuple[str, Any]], depth: int) -> dict[str, Any]:
+        return {key: self.plain(item, depth - 1) for key, item in self._first(items)}
+
+    def _state(self, state: Any, depth: int) -> dict[str, Any]:
+        kind = type(state).__name__
+        return {
+            "type": getattr(state, "type", kind),
+            "name": getattr(state, "name", kind),
+            "message": self.plain(text_of(state.message), depth),
+            "result": self.plain(state.result, depth - 1),
+        }
 
 
 def _is_state(value: object) -> bool:
     """Whether it is a state, of ours or of Prefect 1, whose flows' results map tasks to them."""
     return any(base is State or base.__module__ == "prefect.engine.state" for base in type(value).__mro__)
-
-
-def _plain_state(state: Any, depth: int) -> dict[str, Any]:
-    kind = type(state).__name__
-    return {
-        "type": getattr(state, "type", kind),
-        "name": getattr(state, "name", kind),
-        "message": plain(text_of(state.message)),
-        "result": plain(state.result, depth - 1),
-    }
-
-
-def _plain_items(items: Any, depth: int) -> dict[str, Any]:
-    return {key: plain(item, depth - 1) for (key, item), _ in zip(items, range(MAX_ITEMS), strict=False)}
 
 
 def _public(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -186,4 +206,4 @@ def _public(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _key(key: object) -> str:
     """Text for a mapping's key; a task (any object with a name) is told by its name."""
-    return key if isinstance(key, str) else str(getattr(key, "name", None) or plain(key, 0))
+    return key if isinstance(key, str) else str(getattr(key, "name", None) or _Walk().plain(key, 0))

@@ -58,7 +58,8 @@ def imported(path: Path) -> list[str]:
             names += [node.module] if node.module != "gateway" else [f"gateway.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    return [name.removeprefix("gateway.") for name in names if name.startswith("gateway.")]
+    inside = [name.removeprefix("gateway.") for name in names if name.startswith("gateway.")]
+    return [name for name in inside if not name.startswith("__")]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

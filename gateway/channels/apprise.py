@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from apprise.common import NotifyFormat, NotifyType, OverflowMode
+from apprise.conversion import convert_between
 from apprise.plugins.base import NotifyBase
 
 from gateway.channels.attempt import Attempt, Fault, attempting
@@ -100,7 +101,7 @@ class AppriseChannel:
         try:
             delivered = self._plugin.notify(
                 body=body,
-                title=title,
+                title=self._fitting(title, message.format),
                 notify_type=NOTIFY_TYPES[message.severity],
                 body_format=NotifyFormat(message.format),
             )
@@ -108,6 +109,12 @@ class AppriseChannel:
             attempt.events.append(Fault(error))
             return False
         return bool(delivered)
+
+    def _fitting(self, title: str, format: Format) -> str:
+        """The title, which is plain text; written in the body's format where the service has only a body."""
+        if self._plugin.title_maxlen > 0 or format == "text":
+            return title
+        return str(convert_between(NotifyFormat.TEXT, NotifyFormat(format), title))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Let go of the plugin's own connection, if it keeps one (MQTT). Safe to call twice."""

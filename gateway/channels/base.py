@@ -22,9 +22,9 @@ class Message:
 
     Attributes:
         body: the text, never empty, in ``format``.
-        title: one line, may be empty.
+        title: one line of plain text whatever the format, may be empty.
         severity: colour and icon where the service has them.
-        format: what ``title`` and ``body`` are written in.
+        format: what ``body`` is written in.
         idempotency_key: stable over all attempts of a delivery; a webhook can tell a repeat by it.
     """
 

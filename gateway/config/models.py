@@ -30,8 +30,8 @@ from pydantic_core import PydanticCustomError
 from gateway.config import duration, rate
 from gateway.config.outline import Lines
 from gateway.config.rate import Rate
-from gateway.spelling import nearest
 from gateway.config.url import Url, UrlError, UrlText, parse_url
+from gateway.spelling import nearest
 from gateway.states import STATES
 
 Format = Literal["text", "markdown", "html"]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from weakref import WeakSet
 
@@ -34,6 +34,8 @@ ORPHAN_GRACE = timedelta(hours=1)
 EXPIRED_AT_ONCE = 200
 DRAIN_PAUSE = 0.05
 DAY = 86_400.0
+NOW_LOOKING = datetime.max.replace(tzinfo=UTC)
+"""In place of the time of the next look while there is one: what becomes due meanwhile may have been missed by it."""
 
 
 class Dispatcher:
@@ -67,7 +69,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._looks_at = EPOCH
+        self._looks_at = NOW_LOOKING
         self._looking = threading.Lock()
         self._on_their_way_back: set[Future[Recorded]] = set()
         self._clock_offset: timedelta | None = None
@@ -257,6 +259,7 @@ class Dispatcher:
                 written = self._store.record(record)
                 self._on_their_way_back.add(written)
                 written.add_done_callback(self._on_their_way_back.discard)
+                self._look_by(record.due_at)
 
     def look(self) -> None:
         """Look for due deliveries now."""
@@ -289,36 +292,31 @@ class Dispatcher:
 
     def _look(self) -> float:
         """Claim what is due and fits; returns the seconds until it is worth looking again."""
-        now = self._clock.now()
+        self._looks_at, now = NOW_LOOKING, self._clock.now()
         self._follow_clock(now)
         self._end_expired(now)
         due = self._store.next_due()
-        self._claim_due([lane for name, lane in self._lanes.items() if name in due and due[name] <= now], now)
-        pause = min([LOOK_EVERY, *self._pauses(due, now)])
+        for name, lane in self._lanes.items():
+            lane.behind = name in due and due[name] <= now
+        pause = 0.0 if self._claim_due(now) else min([LOOK_EVERY, *self._pauses(due, now)])
         self._looks_at = now + timedelta(seconds=pause)
         return pause
 
-    def _claim_due(self, lanes: Sequence[Lane], now: datetime) -> None:
-        asked: list[tuple[Lane, int, Future[tuple[Delivery, ...]]]] = []
-        for lane in lanes:
-            room = lane.room()
-            lane.behind = not room
-            if room:
-                asked.append((lane, room, self._store.claim(lane.name, room, now)))
-        for lane, room, answer in asked:
-            claimed = answer.result()
-            lane.behind = len(claimed) == room
-            self._offer(lane.name, claimed)
+    def _claim_due(self, now: datetime) -> bool:
+        """Fill the lanes that are behind; whether anything was claimed."""
+        wanted = [(lane, lane.room()) for lane in self._lanes.values() if lane.behind]
+        asked = [(lane.name, self._store.claim(lane.name, room, now)) for lane, room in wanted if room]
+        claimed = [(name, answer.result()) for name, answer in asked]
+        for name, deliveries in claimed:
+            self._offer(name, deliveries)
+        return any(deliveries for _, deliveries in claimed)
 
     def _pauses(self, due: Mapping[str, datetime], now: datetime) -> Iterable[float]:
         for name, lane in self._lanes.items():
-            if name not in due:
-                lane.behind = False
-            elif due[name] > now:
-                lane.behind = False
+            if lane.behind:  # one whose queue is full asks for more itself
+                yield 0.0 if lane.room() else lane.opens_in() or LOOK_EVERY
+            elif name in due:
                 yield (due[name] - now).total_seconds()
-            elif opens_in := lane.opens_in():
-                yield opens_in
 
     def _end_expired(self, now: datetime) -> None:
         first = self._store.next_give_up()

@@ -1,0 +1,1 @@
+"""The rule language: expressions, templates, and the index that finds what matches."""

@@ -35,7 +35,7 @@ from gateway.rules.schema import (
     Model,
     Ty,
 )
-from gateway.rules.scope import Scope
+from gateway.rules.scope import Scope, cut
 from gateway.rules.syntax import error_at
 from gateway.rules.values import ABSENT, Missing, UnfitValue, as_text, kind_of, look_up, missing_key
 
@@ -408,12 +408,15 @@ def _no_attribute(node: nodes.Getattr, owner: str, known: Iterable[str], methods
 
 @cache
 def _reader(name: str, field: Field) -> Callable[[Scope, Any], Any]:
-    """How a field is read. What the schema computes is computed once per rendering."""
-    if not field.read:
-        get = attrgetter(name)
-        return lambda scope, owner: get(owner)
-    compute = _compiled(f"lambda it: {field.read.format('it')}")
-    return lambda scope, owner: scope.once(owner, name, compute)
+    """How a field is read: texts cut to what a message can show; what the schema computes, once per rendering."""
+    read: Callable[[Any], Any] = attrgetter(name)
+    if field.read:
+        read = _compiled(f"lambda it: {field.read.format('it')}")
+    if field.ty.name == "str":
+        return lambda scope, owner: cut(read(owner))
+    if field.read:
+        return lambda scope, owner: scope.once(owner, name, read)
+    return lambda scope, owner: read(owner)
 
 
 @cache

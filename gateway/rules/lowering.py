@@ -360,9 +360,9 @@ class Lowering:
             return Code(f"_filter_{entry.name}({value.text}{given})", result)
         if value.sure:
             return Code(f"_filter_{entry.name}({value.text}{given})", result, absent=entry.shape == "element")
-        given_to = self._temporary()
-        text = f"(_N if ({given_to} := {value.text}) is _N or {given_to} is None else _filter_{entry.name}({given_to}{given}))"
-        return Code(text, result, absent=True)
+        subject = self._temporary()
+        missing = f"({subject} := {value.text}) is _N or {subject} is None"
+        return Code(f"(_N if {missing} else _filter_{entry.name}({subject}{given}))", result, absent=True)
 
     # operators
 

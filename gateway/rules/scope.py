@@ -14,7 +14,10 @@ from gateway.rules.values import Missing, UnfitValue, as_text, refuse_longer
 
 MAX_STEPS = 20_000
 MAX_OUTPUT = 65_536
+"""Characters of one message, so that no service and no reader chokes on it."""
+
 MAX_VALUE = 20_000
+"""Characters of one value: a log of megabytes in a state's message must not cost the message."""
 
 
 class Scope:
@@ -85,5 +88,9 @@ class Scope:
         if isinstance(value, Verbatim):
             self.write(value)
             return
-        text = as_text(value)
-        self.write(self._escape(text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"))
+        self.write(self._escape(cut(as_text(value))))
+
+
+def cut(text: Any) -> Any:
+    """``text``, shortened to what a message can show."""
+    return text[:MAX_VALUE] + "…" if isinstance(text, str) and len(text) > MAX_VALUE else text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from gateway.errors import RenderError, TemplateError
@@ -18,6 +18,7 @@ from gateway.transition import Kind, Transition, text_of
 
 MAX_TITLE = 250
 MAX_FALLBACK = 2_000
+CACHED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,9 @@ def _root_reader(on: Kind | None) -> Callable[[Transition], dict[str, Any]]:
     return read
 
 
+@lru_cache(CACHED)
 def _compiled(source: Source) -> MessageTemplate:
+    """Equal sources share one template, so that a reload compiles only what was edited."""
     problems: list[TemplateError] = []
     parts = bodies(source, problems)
     title, untyped_title = _writer(parts["title"], source.on, problems)

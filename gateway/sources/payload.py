@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.spelling import nearest
 from gateway.errors import PayloadError
+from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State
 from gateway.transition import MAX_TEXT, Obj, Transition, plain
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -68,14 +69,14 @@ def next_ids(connection: Connection, number: int) -> range:
 
 def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance]) -> list[Accepted]:
     """Keep transitions with their deliveries; one whose id is known already is counted and not inserted."""
-    seqs = next_ids(connection, len(acceptances))
+    ids = iter(next_ids(connection, sum(1 + len(a.deliveries) for a in acceptances)))
+    seqs = list(islice(ids, len(acceptances)))
     numbered = list(zip(seqs, acceptances, strict=True))
     new = _insert_transitions(connection, [_transition_row(a.transition, seq) for seq, a in numbered])
-    wanted = [(seq, a) for seq, a in numbered if seq in new]
-    ids = iter(next_ids(connection, sum(len(a.deliveries) for _, a in wanted)))
     made = {
         seq: tuple(_made(row, next(ids), seq, a.transition.received_at, node) for row in a.deliveries)
-        for seq, a in wanted
+        for seq, a in numbered
+        if seq in new
     }
     _insert_deliveries(connection, [one for deliveries in made.values() for one in deliveries])
     ledger.count(connection, transitions=len(made), duplicates=len(acceptances) - len(made))
@@ -272,6 +273,9 @@ class _Held:
     attempts: int
 
 
+_CLAIMED = select(delivery.c.id, delivery.c.owner, delivery.c.attempts).where(
+    delivery.c.id.in_(bindparam("ids", expanding=True)), delivery.c.status == "claimed"
+)
 _RECORD = (
     update(delivery)
     .where(delivery.c.id == bindparam("held_id"))
@@ -306,12 +310,7 @@ def record(connection: Connection, node: int, records: Sequence[Record]) -> list
 
 def _held(connection: Connection, records: Sequence[Record]) -> dict[int, _Held]:
     """Those records that are about deliveries their claimers still hold, by position."""
-    ids = [one.delivery.id for one in records]
-    rows = connection.execute(
-        select(delivery.c.id, delivery.c.owner, delivery.c.attempts).where(
-            delivery.c.id.in_(ids), delivery.c.status == "claimed"
-        )
-    )
+    rows = connection.execute(_CLAIMED, {"ids": [one.delivery.id for one in records]})
     claims = {(row.id, row.owner): row.attempts for row in rows}
     held: dict[int, _Held] = {}
     for position, one in enumerate(records):

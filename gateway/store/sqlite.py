@@ -172,9 +172,13 @@ def _read(engine: Engine, query: Callable[[Connection], T], seconds: float) -> T
 def _writing_engine(path: Path, sync: Sync) -> Engine:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {_FOREIGN_BUSY_MILLISECONDS}")
-        for pragma in (*_WRITER_PRAGMAS, f"synchronous = {sync.upper()}"):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_FOREIGN_BUSY_MILLISECONDS}")
+            for pragma in (*_WRITER_PRAGMAS, f"synchronous = {sync.upper()}"):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)

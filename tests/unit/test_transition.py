@@ -7,7 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from gateway import Task, signals, states
-from gateway.transition import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, NO_FLOW, Obj, Transition, new_id, plain, text_of
+from gateway.transition import (
+    MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_TEXT,
+    MAX_VALUES,
+    NO_FLOW,
+    Obj,
+    Transition,
+    new_id,
+    plain,
+    text_of,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -180,3 +191,14 @@ def test_lengths_are_bounded():
 
 def test_an_exception_that_refuses_to_print_is_told_by_its_type():
     assert plain(Unprintable())["message"] == "<Unprintable that cannot be printed: RuntimeError>"
+
+
+def test_plain_data_has_a_total_limit() -> None:
+    wide = [[[list(range(200)) for _ in range(200)] for _ in range(200)]]
+
+    made = plain(wide)
+
+    def count(value: object) -> int:
+        return 1 + sum(count(item) for item in value) if isinstance(value, list) else 1
+
+    assert count(made) <= MAX_VALUES + 200

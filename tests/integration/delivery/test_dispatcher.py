@@ -123,6 +123,7 @@ def test_a_delivery_out_of_attempts_is_a_dead_letter_that_can_be_retried_by_hand
     assert len(oncall.attempts) == 4
 
     desk.store.retry(delivery.id, desk.history(delivery).delivery.updated_at).result()
+    desk.dispatcher.look()
 
     until(lambda: desk.status(delivery) == "delivered")
     assert len(desk.history(delivery).attempts) == 5

@@ -8,13 +8,34 @@ from gateway.rules import regex
 from gateway.rules.regex import HIGHEST_DEGREE, PatternError, compile_pattern, degree
 
 TAME = [
-    r"timeout after \d+s", r"^step \w+ failed", r"(?i)TIMEOUT", r"code=(57014|57P0[1-3]|08006)$", r"host=[\w.]+\.internal",
-    r"\s+$", r"^.*error.*$", r"(ab)*c", r"x{1,1000}y", r"(?>.*?foo).*bar", r"(\d{1,3}\.){3}\d{1,3}", r"a?b?c?d",
-]  # fmt: skip
+    r"timeout after \d+s",
+    r"^step \w+ failed",
+    r"(?i)TIMEOUT",
+    r"code=(57014|57P0[1-3]|08006)$",
+    r"host=[\w.]+\.internal",
+    r"\s+$",
+    r"^.*error.*$",
+    r"(ab)*c",
+    r"x{1,1000}y",
+    r"(?>.*?foo).*bar",
+    r"(\d{1,3}\.){3}\d{1,3}",
+    r"a?b?c?d",
+]
 WILD = [
-    r"^(a+)+$", r"(a|aa)+$", r"(\w+\s?)+$", r"(.*),(.*),(.*);$", r"(.*)foo(.*)bar", r"(a)\1", r"(?:a{0,30}){0,30}b",
-    r"(a?){25}a{25}", r"(.+){2,8}x", r"(a|b|ab)*c", r"(?:\w{1,20}){6}z", r"(x+x+)+y", r"([a-z]*)*1",
-]  # fmt: skip
+    r"^(a+)+$",
+    r"(a|aa)+$",
+    r"(\w+\s?)+$",
+    r"(.*),(.*),(.*);$",
+    r"(.*)foo(.*)bar",
+    r"(a)\1",
+    r"(?:a{0,30}){0,30}b",
+    r"(a?){25}a{25}",
+    r"(.+){2,8}x",
+    r"(a|b|ab)*c",
+    r"(?:\w{1,20}){6}z",
+    r"(x+x+)+y",
+    r"([a-z]*)*1",
+]
 
 
 @pytest.mark.parametrize("pattern", TAME)

@@ -170,6 +170,8 @@ def test_an_old_state_nobody_told_is_false_like_anything_missing(source: str, ex
             "1:31: loop has no attribute 'indx' (did you mean 'index'?)",
         ),
         ("{% for t in obj.tags %}{% endfor %}{{ t }}", "1:39: unknown name 't'"),
+        ("{% for a in obj.tags %}" * 3 + "{% endfor %}" * 3, "1:50: loops are nested at most 2 deep"),
+        ("{% for a in obj.tags recursive %}{% endfor %}", "1:4: a loop cannot be recursive"),
         ("{% set task = 1 %}", "1:8: the name 'task' is taken; choose another"),
         ("{% for state in obj.tags %}{% endfor %}", "1:8: the name 'state' is taken; choose another"),
         ("{% set a, b = 1, 2 %}", "set gives one name a value"),
@@ -314,6 +316,7 @@ def test_a_very_long_value_is_cut_and_the_message_is_sent() -> None:
     event = transition(Failed("x" * 10_000_000))
 
     assert 20_000 <= len(message("{{ state.message }}", event)) <= 20_010
+    assert message("{{ state.message | lines | last | upper | truncate(9) }}", event) == "XXXXXX..."
 
 
 @pytest.mark.parametrize(
@@ -400,6 +403,13 @@ def test_a_template_travels_as_its_source() -> None:
         copy = carry.loads(carry.dumps(template))
         assert copy == template
         assert copy.render(transition()) == template.render(transition())
+
+
+def test_the_same_source_is_compiled_once() -> None:
+    first, second = (compile_template(message="{{ task.name }}", handler="h") for _ in range(2))
+
+    assert first is second
+    assert compile_template(message="{{ task.name }}", handler="other") is not first
 
 
 def test_a_template_shows_the_name_of_its_handler() -> None:

@@ -1,0 +1,94 @@
+"""The command run: keeps a gateway open on a configuration until it is told to end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.configuration import contents, require
+from gateway.cli.deliveries import in_balance
+from gateway.cli.logs import leave_out_reloads
+from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, duration
+from gateway.cli.output import clock, number, print_problems, say, warn
+from gateway.compile import Destination
+from gateway.config.duration import format_duration
+from gateway.reload import Reloaded
+from gateway.store.ledger import total
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    grace: Annotated[
+        timedelta,
+        typer.Option("--grace", metavar="DURATION", parser=duration, help="Longest wait for what is due at the end."),
+    ] = "10s",  # type: ignore[assignment] # parsed like what is given
+) -> None:
+    """Keep a gateway open that delivers and follows edits.
+
+    It delivers what is owed, and puts edits of the configuration into force while running. An edit
+    with errors is refused and told; the last good configuration stays. SIGTERM or Ctrl-C ends it:
+    what is due is sent within the grace time, the rest stays owed and goes out at the next start. A
+    second signal ends it at once; nothing is lost by that either.
+    """
+    require(config)
+    ended = threading.Event()
+    _end_on_signals(ended)
+    leave_out_reloads()
+    with Gateway(config, on_reload=_tell) as gateway:
+        _tell_start(config, gateway)
+        ended.wait()
+        _end(gateway, grace)
+
+
+def _end_on_signals(ended: threading.Event) -> None:
+    def end(received: int, frame: FrameType | None) -> None:
+        ended.set()
+        for one in _ENDING:  # whoever asks twice is not kept waiting
+            signal.signal(one, signal.SIG_DFL)
+
+    for one in _ENDING:
+        signal.signal(one, end)
+
+
+def _tell_start(config: Path, gateway: Gateway) -> None:
+    ruleset = gateway.ruleset
+    print_problems(ruleset.problems)
+    say(f"{ruleset.config.gateway.name}: {contents(ruleset)} from {config}", "bold")
+    for handler in ruleset.handlers:
+        mode = " (shadow: recorded, not sent)" if handler.written.mode == "shadow" else ""
+        say(f"  {handler.name} → {', '.join(handler.channels)}{mode}")
+    say("Channels: " + ", ".join(f"{name} ({_scheme(built)})" for name, built in ruleset.destinations.items()))
+    say(f"Store: {in_balance(total(gateway.store.ledger()))}")
+    say("Edits take effect when saved. Ctrl-C ends.")
+
+
+def _scheme(destination: Destination) -> str:
+    return destination.address.partition("://")[0]
+
+
+def _tell(reloaded: Reloaded) -> None:
+    now = clock(datetime.now(UTC))
+    if not reloaded.accepted:
+        warn(f"{now} edit refused, the last good configuration stays:", "bold red")
+    print_problems(reloaded.problems)
+    if reloaded.accepted:
+        changes = "; ".join(reloaded.changes) or "nothing changed"
+        say(f"{now} reloaded in {reloaded.seconds * 1000:.0f} ms: {changes}", "green")
+
+
+def _end(gateway: Gateway, grace: timedelta) -> None:
+    say(f"Ending: sending what is due, for {format_duration(grace)} at most.")
+    owed = gateway.drain(grace.total_seconds())
+    gateway.drain_seconds = 0
+    gateway.close()
+    stay = "stays" if owed == 1 else "stay"
+    say(f"Ended. {number(owed, 'delivery')} {stay} owed until the next start." if owed else "Ended. Nothing is owed.")

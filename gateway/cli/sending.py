@@ -1,0 +1,94 @@
+"""The command send: one message through one channel, here and now."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.channels.base import Message, Outcome, Severity
+from gateway.channels.reasons import REASONS
+from gateway.cli.configuration import require
+from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from gateway.cli.output import FINDINGS, USAGE, fail, print_json, print_problems, say, warn
+from gateway.compile import Destination, connect
+from gateway.config.loader import Loaded, load
+from gateway.config.sources import read_sources
+from gateway.spelling import no_such
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One attempt: through which channel, what came of it, how long it took."""
+
+    channel: str
+    outcome: Outcome
+    milliseconds: int
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the service took the message."""
+        return self.outcome.kind == "delivered"
+
+    def __str__(self) -> str:
+        if self.delivered:
+            return f"{self.channel}: delivered in {self.milliseconds} ms"
+        outcome = self.outcome
+        meaning = f" ({REASONS[outcome.reason]})" if outcome.reason in REASONS else ""
+        detail = f": {outcome.detail}" if outcome.detail else ""
+        return f"{self.channel}: not delivered: {outcome.kind}, {outcome.reason}{meaning}{detail}"
+
+
+def send(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="A channel or group.", show_default=False)],
+    message: Annotated[
+        str, typer.Argument(metavar="[MESSAGE]", help="The text; - reads it from standard input.", show_default=False)
+    ] = "",
+    title: Annotated[str, typer.Option("--title", help="One line above the message.", show_default=False)] = "",
+    severity: Annotated[Severity, typer.Option("--severity", help="How serious it is.")] = "info",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a channel: send one message through it now.
+
+    It says what became of the message. This is one real attempt that goes past the outbox: it is
+    not kept, not retried, and not counted against the channel's rate. Exit code 1 if it is not
+    delivered.
+    """
+    loaded = _loaded(config, channel)
+    body = sys.stdin.read() if message == "-" else message
+    text = Message(body or f"A test message from {loaded.sound.gateway.name}.", title, severity)
+    sent = [_attempt(destination, text) for destination in connect(loaded, channel).values()]
+    if as_json:
+        print_json(sent)
+    for one in sent if not as_json else ():
+        say(str(one), "green") if one.delivered else warn(str(one), "red")
+    if not all(one.delivered for one in sent):
+        raise typer.Exit(FINDINGS)
+
+
+def _loaded(config: Path, channel: str) -> Loaded:
+    require(config)
+    sources, unreadable = read_sources(config)
+    loaded = load(sources)
+    problems = [*unreadable, *(p for p in loaded.problems if p.severity == "error")]
+    if problems:
+        print_problems(problems)
+        raise typer.Exit(FINDINGS)
+    if channel not in loaded.channel_names:
+        fail(no_such("channel", channel, loaded.channel_names), USAGE)
+    return loaded
+
+
+def _attempt(destination: Destination, message: Message) -> Sent:
+    began = time.monotonic()
+    channel = destination.channel
+    try:
+        outcome = channel.send(message, destination.written.timeout.total_seconds())
+    finally:
+        channel.close()
+    return Sent(channel.name, outcome, round((time.monotonic() - began) * 1000))
