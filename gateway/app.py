@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -59,6 +58,10 @@ class Handled:
     errors: tuple[tuple[str, str], ...] = ()
 
 
+UNMATCHED = Handled((), Accepted(duplicate=False))
+"""What becomes of most transitions: nobody is to be told."""
+
+
 class Gateway:
     """A running gateway on a configuration: attach it to tasks and flows as a state handler.
 
@@ -97,6 +100,8 @@ class Gateway:
         self._ruleset = _accepted(
             self._builder.build_from(config) if isinstance(config, Sources) else self._builder.build()
         )
+        for problem in self._ruleset.problems:
+            log.warning("%s", problem)
         self._store = open_declared_store(self._ruleset.loaded)
         self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset))
         self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
@@ -132,7 +137,7 @@ class Gateway:
         Raises:
             DeliveryError: a handler declared ``required`` matched and could not deliver.
         """
-        with _never_raising(obj):
+        with _NeverRaising(obj):
             transition = observe(obj, old_state, new_state)
             self._patiently(lambda: self.handle(transition))
         return new_state
@@ -143,7 +148,7 @@ class Gateway:
         Raises:
             DeliveryError: the handler is ``required`` and could not deliver.
         """
-        with _never_raising(transition.obj):
+        with _NeverRaising(transition.obj):
             self._patiently(lambda: self.emit(transition, [handler]))
 
     def _patiently(self, work: Callable[[], object]) -> None:
@@ -165,6 +170,8 @@ class Gateway:
         matched = self._ruleset.match(transition, errors)
         for handler, error in errors:
             log.warning("a check raised and does not match", extra={"handler": handler.name, "error": repr(error)})
+        if not matched and not errors:
+            return UNMATCHED
         accepted = self.emit(transition, matched)
         return Handled(
             tuple(handler.name for handler in matched),
@@ -383,15 +390,25 @@ def revived(sources: Sources) -> Gateway:
         return gateway
 
 
-@contextmanager
-def _never_raising(obj: Any) -> Iterator[None]:
-    """Nothing we do fails a user's flow, unless a handler is ``required``."""
-    try:
-        yield
-    except DeliveryError:
-        raise
-    except Exception:
-        log.exception("a transition could not be handled", extra={"obj": getattr(obj, "name", None)})
+class _NeverRaising:
+    """Nothing we do fails a user's flow, unless a handler is ``required``.
+
+    A class, because every transition pays for it: a generator takes three times as long.
+    """
+
+    __slots__ = ("_obj",)
+
+    def __init__(self, obj: Any) -> None:
+        self._obj = obj
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if error is None or isinstance(error, DeliveryError) or not isinstance(error, Exception):
+            return False
+        log.exception("a transition could not be handled", extra={"obj": getattr(self._obj, "name", None)})
+        return True
 
 
 def open_declared_store(loaded: Loaded) -> Store:

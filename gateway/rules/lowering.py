@@ -18,13 +18,13 @@ from typing import Any
 from jinja2 import ChainableUndefined, Undefined, nodes
 
 from gateway.rules.filters import FILTERS
+from gateway.rules.operators import NUMERIC, ORDERINGS, arithmetic_type, comparison_problem, described
 from gateway.rules.predicates import TESTS, Test, known_glob, known_pattern
 from gateway.rules.regex import PatternError
 from gateway.rules.schema import (
     ANY,
     ANYTHING,
     BOOL,
-    DATETIME,
     DICT_METHODS,
     FLOAT,
     INT,
@@ -32,7 +32,6 @@ from gateway.rules.schema import (
     READERS,
     STR,
     STR_METHODS,
-    TIMEDELTA,
     Method,
     Root,
     Ty,
@@ -44,16 +43,7 @@ DEEPEST = 24
 LARGEST_NUMBER = 2**63
 
 COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in"}
-ORDERINGS = frozenset({"lt", "lteq", "gt", "gteq"})
-NUMBERS = frozenset({"int", "float", "bool"})
 CONSTANTS: Mapping[type, Ty] = {str: STR, bool: BOOL, int: INT, float: FLOAT, type(None): NONE}
-TIMES: Mapping[tuple[str, str, str], Ty] = {
-    ("-", "datetime", "datetime"): TIMEDELTA,
-    ("-", "datetime", "timedelta"): DATETIME,
-    ("+", "datetime", "timedelta"): DATETIME,
-    ("-", "timedelta", "timedelta"): TIMEDELTA,
-    ("+", "timedelta", "timedelta"): TIMEDELTA,
-}
 REFUSED = {
     "Mul": "*",
     "Div": "/",
@@ -103,6 +93,11 @@ def some(value: Any) -> Any:
     return NOTHING if value is None else value
 
 
+def written(value: Any) -> str:
+    """``value`` as ``~`` joins it, in templates too: nothing and none are empty."""
+    return "" if value is None or value is NOTHING else str(value)
+
+
 BUILTINS: Mapping[str, Any] = {
     **READERS,
     "_N": NOTHING,
@@ -111,6 +106,7 @@ BUILTINS: Mapping[str, Any] = {
     "_get": get,
     "_contains": contains,
     "_some": some,
+    "_written": written,
     **{f"_filter_{name}": entry.function for name, entry in FILTERS.items()},
     **{f"_test_{name}": test.function for name, test in TESTS.items()},
     "isinstance": isinstance,
@@ -240,7 +236,7 @@ class Lowering:
             return Code(f"_get({owner.text}, {node.attr!r})", owner.ty.item or ANY, absent=True)
         model = owner.ty.model
         if model is None:
-            raise error_at(node, f"a {owner.ty} has no attribute {node.attr!r}")
+            raise error_at(node, f"{described(owner.ty)} has no attribute {node.attr!r}")
         known = model.fields.get(node.attr)
         if known is None:
             message = f"{model.name} has no attribute {node.attr!r}"
@@ -256,7 +252,7 @@ class Lowering:
     def _getitem(self, node: nodes.Getitem) -> Code:
         owner, key = self.lower(node.node), self.lower(node.arg)
         if owner.ty.name not in ("any", "dict", "list"):
-            raise error_at(node, f"a {owner.ty} has no items; use .attribute")
+            raise error_at(node, f"{described(owner.ty)} has no items; use .attribute")
         return Code(f"_get({owner.text}, {key.text})", owner.ty.item or ANY, absent=True)
 
     # calls, tests, filters
@@ -271,7 +267,7 @@ class Lowering:
         arguments = [self.lower(argument) for argument in node.args]
         for argument, code in zip(node.args, arguments, strict=True):
             if owner.ty.name == "str" and code.ty.name not in ("str", "any"):
-                raise error_at(argument, f"{name}() takes text, not a {code.ty}")
+                raise error_at(argument, f"{name}() takes text, not {described(code.ty)}")
         if owner.ty.model is not None:
             return Code(self._guarded(owner, method.code, "False"), method.result)
         given = ", ".join(code.text for code in arguments).replace("{", "{{").replace("}", "}}")
@@ -287,7 +283,7 @@ class Lowering:
         if method is None and ty.name == "any":
             raise error_at(node, f"{node.attr!r} cannot be called on untyped data; use a test or a filter")
         if method is None:
-            raise error_at(node, f"a {ty} has no method {node.attr!r}", node.attr, methods)
+            raise error_at(node, f"{described(ty)} has no method {node.attr!r}", node.attr, methods)
         return method
 
     def _test(self, node: nodes.Test) -> Code:
@@ -296,7 +292,7 @@ class Lowering:
             raise error_at(node, f"unknown test {node.name!r}", node.name, TESTS)
         if not test.takes(value.ty):
             wanted = "a state" if test.scope == "state" else "text" if test.scope == "text" else "data"
-            raise error_at(node, f"the test {node.name!r} needs {wanted}, not a {value.ty}")
+            raise error_at(node, f"the test {node.name!r} needs {wanted}, not {described(value.ty)}")
         if not test.min_args <= len(node.args) <= test.max_args or node.kwargs:
             raise error_at(node, f"the test {node.name!r} takes {_span(test.min_args, test.max_args)}")
         if node.name in ("search", "match", "glob"):
@@ -345,7 +341,7 @@ class Lowering:
             raise error_at(node, f"the filter {node.name!r} needs a value and plain arguments")
         value = self.lower(node.node)
         if value.ty.name not in entry.takes | {"any", "none"}:
-            raise error_at(node, f"the filter {node.name!r} cannot be used on a {value.ty}")
+            raise error_at(node, f"the filter {node.name!r} cannot be used on {described(value.ty)}")
         arguments = [self.lower(argument) for argument in node.args]
         named = {keyword.key: self.lower(keyword.value).text for keyword in node.kwargs}
         if unknown := [key for key in named if key not in entry.arguments[len(arguments) :]]:
@@ -422,8 +418,8 @@ class Lowering:
 
     def _neg(self, node: nodes.Neg) -> Code:
         value = self.lower(node.node)
-        if value.ty.name not in NUMBERS | {"any", "timedelta"}:
-            raise error_at(node, f"a {value.ty} cannot be negated")
+        if value.ty.name not in NUMERIC | {"any", "timedelta"}:
+            raise error_at(node, f"{described(value.ty)} cannot be negated")
         return Code(f"(-{value.text})", value.ty, value.absent)
 
     def _add(self, node: nodes.Add) -> Code:
@@ -434,14 +430,15 @@ class Lowering:
 
     def _arithmetic(self, node: nodes.BinExpr, symbol: str) -> Code:
         left, right = self.lower(node.left), self.lower(node.right)
-        ty = _sum_type(symbol, left.ty, right.ty)
+        ty = arithmetic_type(symbol, left.ty, right.ty)
         if ty is None:
-            raise error_at(node, f"{symbol} does not go between a {left.ty} and a {right.ty}; join texts with ~")
+            between = f"{described(left.ty)} and {described(right.ty)}"
+            raise error_at(node, f"{symbol} does not go between {between}; join texts with ~")
         text = f"(_some({left.text}) {symbol} _some({right.text}))" if not (left.sure and right.sure) else ""
         return Code(text or f"({left.text} {symbol} {right.text})", ty, not (left.sure and right.sure))
 
     def _concat(self, node: nodes.Concat) -> Code:
-        return Code("(" + " + ".join(f"str({self.lower(part).text})" for part in node.nodes) + ")", STR)
+        return Code("(" + " + ".join(f"_written({self.lower(part).text})" for part in node.nodes) + ")", STR)
 
     def _condexpr(self, node: nodes.CondExpr) -> Code:
         test, yes = self.lower(node.test), self.lower(node.expr1)
@@ -479,55 +476,13 @@ def _span(least: int, most: int) -> str:
     return f"{most} argument{'s' if most > 1 else ''}" if least == most else f"{least} to {most} arguments"
 
 
-def _sum_type(symbol: str, left: Ty, right: Ty) -> Ty | None:
-    if "any" in (left.name, right.name):
-        return ANY
-    if {left.name, right.name} <= NUMBERS:
-        return FLOAT if "float" in (left.name, right.name) else INT
-    if symbol == "+" and left.name == right.name == "str":
-        return STR
-    return TIMES.get((symbol, left.name, right.name))
-
-
 def _check_comparison(operand: nodes.Operand, left_node: nodes.Node, left: Code, right: Code) -> None:
     """Refuse comparisons that can never hold, or always raise."""
     _check_literals(operand.expr, left.ty)
     if operand.op in ("eq", "ne"):
         _check_literals(left_node, right.ty)
-        complaint = _never_equal(left.ty, right.ty)
-    elif operand.op in ORDERINGS:
-        complaint = _unordered(left.ty, right.ty)
-    else:
-        complaint = _never_contained(left.ty, right.ty)
-    if complaint:
-        raise error_at(operand.expr, complaint)
-
-
-def _alike(left: Ty, right: Ty) -> bool:
-    """Whether values of these types can be equal, as far as is known."""
-    names = {left.name, right.name}
-    return "any" in names or names <= NUMBERS or left.name == right.name
-
-
-def _never_equal(left: Ty, right: Ty) -> str | None:
-    if "none" in (left.name, right.name):
-        return None
-    if "model" in (left.name, right.name):
-        return "a state or object equals nothing else; use a test: state is failed"
-    return None if _alike(left, right) else f"a {left} never equals a {right}"
-
-
-def _unordered(left: Ty, right: Ty) -> str | None:
-    ordered = _alike(left, right) and not {left.name, right.name} & {"list", "dict", "none", "model"}
-    return None if ordered else f"a {left} and a {right} have no order"
-
-
-def _never_contained(item: Ty, container: Ty) -> str | None:
-    if container.name not in ("any", "list", "dict", "str"):
-        return f"nothing is in a {container}; 'in' needs a list or a text"
-    if container.name == "str" and item.name not in ("str", "any"):
-        return f"only text can be in a text, not a {item}"
-    return None
+    if problem := comparison_problem(operand.op, left.ty, right.ty):
+        raise error_at(operand.expr, problem)
 
 
 def _check_literals(node: nodes.Node, ty: Ty) -> None:

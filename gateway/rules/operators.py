@@ -132,6 +132,10 @@ def comparison_problem(op: str, left: Ty, right: Ty) -> str | None:
     pair = {left.name, right.name}
     if op in ("in", "notin"):
         return _membership_problem(left, right)
+    if op in ("eq", "ne") and "model" in pair and "none" not in pair:
+        return "a state or object is asked with a test: state is failed, or by a field: flow.name"
+    if op in ("eq", "ne") and pair == {"list"}:
+        return "lists are not compared; ask for an item with 'in'"
     if pair & {"any", "none"} or pair <= NUMERIC or left.name == right.name:
         return f"{described(left)} has no order" if op in ORDERINGS and _unordered(pair) else None
     if op in ORDERINGS:
