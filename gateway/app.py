@@ -18,13 +18,16 @@ from gateway.config.models import RetryConfig
 from gateway.config.secrets import resolve_url
 from gateway.config.sources import Sources
 from gateway.delivery.backlog import Backlog
+from gateway.delivery.clock import SYSTEM_CLOCK
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
+from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
 from gateway.delivery.outbox import Outbox
 from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreError
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
 from gateway.inprocess import observe
+from gateway.ops import Ops
 from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
 from gateway.rules.template import Rendered, fallback
 from gateway.spelling import no_such
@@ -103,7 +106,8 @@ class Gateway:
         for problem in self._ruleset.problems:
             log.warning("%s", problem)
         self._store = open_declared_store(self._ruleset.loaded)
-        self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset))
+        self._ops = Ops(lambda: self._ruleset, self._send, SYSTEM_CLOCK)
+        self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset), notify=self._ops.notify)
         self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
         self._backlog = Backlog()
         self._dispatcher.start()
@@ -203,6 +207,9 @@ class Gateway:
             raise DeliveryError("; ".join(_failure(delivery, outcome) for delivery, outcome in failed))
         return accepted
 
+    def _send(self, transition: Transition, notifications: Sequence[Notification]) -> None:
+        self._dispatcher.hand_over(self._outbox.accept(transition, notifications).claimed)
+
     def _render(self, handler: Handler, transition: Transition) -> Iterator[Notification]:
         """One notification for each channel; the text is rendered once for each format."""
         rendered: dict[Format, Rendered] = {}
@@ -292,6 +299,8 @@ class Gateway:
             self._dispatcher.swap(_runtimes(compiled.ruleset))
         reloaded = Reloaded(compiled.ruleset is not None, changes, compiled.problems, time.monotonic() - started)
         log.log(logging.INFO if reloaded.accepted else logging.ERROR, "%s", reloaded)
+        if not reloaded.accepted:
+            self._ops.notify(Notice("reload_refused", "configuration", str(reloaded)))
         if self._on_reload is not None:
             try:
                 self._on_reload(reloaded)

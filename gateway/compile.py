@@ -98,6 +98,7 @@ class Ruleset:
         destinations: every channel by name; groups are opened up.
         index: finds the handlers that match, at a cost that does not grow with their number.
         problems: what is worth a warning.
+        ops: the channels that hear of the gateway's own troubles, groups opened up.
     """
 
     loaded: Loaded
@@ -105,6 +106,8 @@ class Ruleset:
     destinations: Mapping[str, Destination]
     index: Index
     problems: tuple[Problem, ...]
+
+    ops: tuple[str, ...] = ()
 
     @property
     def config(self) -> Config:
@@ -159,6 +162,7 @@ def compile_ruleset(
     work = _Compilation(loaded, previous, transport)
     destinations = work.destinations(loaded.sound.channels) if connect else {}
     handlers = work.handlers()
+    ops = work.ops()
     work.check_references()
     problems = tuple(sorted({*loaded.problems, *work.problems}, key=_by_place))
     if any(problem.severity == "error" for problem in problems):
@@ -168,7 +172,7 @@ def compile_ruleset(
         return Compiled(loaded, None, problems)
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
-    return Compiled(loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems), problems)
+    return Compiled(loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops), problems)
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:
@@ -223,6 +227,7 @@ class _Compilation:
         self.config = loaded.sound
         self.problems: list[Problem] = []
         self._previous = previous
+        self._channel_names = loaded.channel_names
         self._known = {handler.name: handler for handler in previous.handlers} if previous else {}
 
     def error(self, path: KeyPath, message: str, hint: str | None = None) -> None:
@@ -332,10 +337,10 @@ class _Compilation:
         """The channels ``names`` stand for, each once, groups replaced by their members."""
         found: dict[str, None] = {}
         for position, name in enumerate(names):
-            if name in self.loaded.channel_names:
+            if name in self._channel_names:
                 found.update(dict.fromkeys(self.members(name)))
             elif self.loaded.complete:  # else it may stand in the file that could not be parsed
-                self.error((*path, position), f"there is no channel {name!r}", nearest(name, self.loaded.channel_names))
+                self.error((*path, position), f"there is no channel {name!r}", nearest(name, self._channel_names))
         return tuple(found)
 
     def members(self, name: str, above: tuple[str, ...] = ()) -> Iterator[str]:
@@ -347,9 +352,12 @@ class _Compilation:
             for member in written.all:
                 yield from self.members(member, (*above, name))
 
+    def ops(self) -> tuple[str, ...]:
+        """The channels that hear of the gateway's own troubles."""
+        return self._open_up(("gateway", "ops"), self.config.gateway.ops)
+
     def check_references(self) -> None:
-        """Groups, fallbacks and ``ops`` name channels that exist, and nothing goes in circles."""
-        self._open_up(("gateway", "ops"), self.config.gateway.ops)
+        """Groups and fallbacks name channels that exist, and nothing goes in circles."""
         for name, written in self.config.channels.items():
             if isinstance(written, GroupConfig):
                 self._open_up(("channel", name, "all"), written.all)

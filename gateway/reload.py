@@ -240,7 +240,8 @@ def _named(kind: str, old: Mapping[str, Table], new: Mapping[str, Table], hidden
 def _changed_keys(old: Table, new: Table) -> list[str]:
     if type(old) is not type(new):
         return ["kind"]
-    return [key for key in type(new).model_fields if getattr(old, key) != getattr(new, key)]
+    before, after = vars(old), vars(new)
+    return [key for key in after if before[key] != after[key]]
 
 
 def _order(old: Config, new: Config) -> Iterator[str]:

@@ -22,7 +22,7 @@ LAYERS = [
     {"compile", "store"},
     {"delivery"},
     {"sources"},
-    {"reload", "explain", "observe"},
+    {"reload", "explain", "ops", "observe"},
     {"app"},
     {"testing"},
     {"server", "cli"},

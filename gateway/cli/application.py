@@ -62,7 +62,7 @@ app.command(epilog=_examples("gateway run", "gateway --log-level info run --conf
 app.command(
     epilog=_examples(
         "gateway explain event.json",
-        """gateway explain '{"obj": {"kind": "flow", "name": "etl"}, "new_state": {"type": "Failed"}}'""",
+        "gateway explain - < event.json",
         "gateway explain '#12'",
     )
 )(explanation.explain)
@@ -76,7 +76,7 @@ _deliveries = typer.Typer(
     cls=deliveries.Deliveries,
     context_settings=_SETTINGS,
     rich_markup_mode=None,
-    help="List, show, retry and cancel deliveries. Without a command it lists.",
+    help="List, show, retry and cancel deliveries.\n\nWithout a command it lists, and takes the options of list.",
     epilog=_examples("gateway deliveries --status dead --since 2d", "gateway deliveries show 12"),
 )
 _deliveries.command("list", epilog=_examples("gateway deliveries list --channel mail --limit 5"))(

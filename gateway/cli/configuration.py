@@ -22,7 +22,9 @@ SCHEMA = "gateway.schema.json"
 """The name by which the first line of a configuration file refers to its schema."""
 
 
-def init(folder: Annotated[Path, typer.Argument(help="Where to put config/ and templates/.")] = Path()) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put config/ and templates/.")] = Path(),
+) -> None:
     """Write a commented starting configuration.
 
     Its channels print to the terminal, so it works before any address or secret is there. No file

@@ -65,9 +65,7 @@ def _since(text: str) -> datetime:
 
 Numbers = Annotated[
     list[int],
-    typer.Argument(
-        metavar="ID...", parser=delivery_number, help="Numbers of deliveries, such as 12.", show_default=False
-    ),
+    typer.Argument(metavar="ID", parser=delivery_number, help="Numbers of deliveries, such as 12.", show_default=False),
 ]
 
 
@@ -75,13 +73,13 @@ def list_deliveries(
     status: Annotated[
         Status | None, typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(get_args(Status))}.")
     ] = None,
-    channel: Annotated[str | None, typer.Option("--channel", help="Only to this channel.")] = None,
-    handler: Annotated[str | None, typer.Option("--handler", help="Only from this handler.")] = None,
+    channel: Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only to this channel.")] = None,
+    handler: Annotated[str | None, typer.Option("--handler", metavar="NAME", help="Only from this handler.")] = None,
     since: Annotated[
         datetime | None,
         typer.Option("--since", metavar="DURATION", parser=_since, help="Accepted within the last 2h, 30m, 7d …"),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 20,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -190,8 +188,7 @@ def _print_history(history: DeliveryHistory) -> None:
 
 
 def _attempt(n: int, made: Attempt) -> tuple[object, ...]:
-    reason = in_words(made.reason) or made.reason
-    return n, made.at, f"{made.milliseconds} ms", made.outcome, reason, made.detail
+    return n, made.at, f"{made.milliseconds} ms", made.outcome, made.reason, made.detail
 
 
 def _facts(history: DeliveryHistory) -> Iterator[tuple[str, str]]:

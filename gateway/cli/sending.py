@@ -46,9 +46,11 @@ class Sent:
 def send(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="A channel or group.", show_default=False)],
     message: Annotated[
-        str, typer.Argument(metavar="[MESSAGE]", help="The text; - reads it from standard input.", show_default=False)
+        str, typer.Argument(metavar="MESSAGE", help="The text; - reads it from standard input.", show_default=False)
     ] = "",
-    title: Annotated[str, typer.Option("--title", help="One line above the message.", show_default=False)] = "",
+    title: Annotated[
+        str, typer.Option("--title", metavar="TEXT", help="One line above the message.", show_default=False)
+    ] = "",
     severity: Annotated[Severity, typer.Option("--severity", help="How serious it is.")] = "info",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,

@@ -13,8 +13,10 @@ from typing import Any
 
 from gateway.config.source import Problem, SourceFile, key_text
 
-_TOO_MANY_DOTS = re.compile(r"(?<![\w-])(?:(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}")
-"""tomllib's time grows with the square of the parts of a dotted key; a file of one key would stop us for hours."""
+MOST_PARTS = 64
+"""Of a dotted key. tomllib's time grows with their square; a file of one key would stop us for hours."""
+
+_TOO_MANY_PARTS = re.compile(r"(?<![\w-])(?:(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+)" f"{{{MOST_PARTS}}}")
 
 _COORDINATES = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _WORD = re.compile(r"[^\s,\]}#]*")
@@ -49,9 +51,9 @@ class Documents:
 
 def parse_document(source: SourceFile) -> Document:
     """Parse one file; time and memory are bounded by its size, whatever it holds."""
-    dots = _TOO_MANY_DOTS.search(source.text)
-    if dots:
-        return _broken(source, dots.start(), "a key has more than 64 parts joined by dots")
+    endless = _endless_key(source.text)
+    if endless is not None:
+        return _broken(source, endless, f"a key has more than {MOST_PARTS} parts joined by dots")
     try:
         return Document(source, tomllib.loads(source.text))
     except tomllib.TOMLDecodeError as error:
@@ -61,6 +63,16 @@ def parse_document(source: SourceFile) -> Document:
     except ValueError:
         # The one other thing tomllib lets out: Python's own limit on the digits of a number.
         return _broken(source, 0, "a number has too many digits")
+
+
+def _endless_key(text: str) -> int | None:
+    """Where a key of too many parts starts. Lines are counted before they are searched, which is slow."""
+    start = 0
+    for line in text.split("\n"):
+        if line.count(".") >= MOST_PARTS and (found := _TOO_MANY_PARTS.search(line)):
+            return start + found.start()
+        start += len(line) + 1
+    return None
 
 
 def _broken(source: SourceFile, offset: int, message: str, key: str = "", hint: str | None = None) -> Document:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ LARGEST_FILE = 4 * 1024 * 1024
 
 MOST_FILES = 1000
 """Of each kind, configuration and templates."""
-
-_NAMES_TEMPLATES = re.compile(r"\btemplates\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ def read_sources(path: str | Path, documents: Documents | None = None) -> tuple[
 def _template_path(files: Mapping[str, str], documents: Documents) -> str | None:
     """What ``[templates] path`` says, without a word on what may be wrong with it: that is for the loader."""
     for path, text in files.items():
-        if not _NAMES_TEMPLATES.search(text):
+        if "templates" not in text:
             continue
         table: Any = documents.read(path, text).tables.get("templates")
         named = table.get("path") if isinstance(table, Mapping) else None

@@ -16,6 +16,7 @@ from weakref import WeakSet
 from gateway.channels.base import Outcome
 from gateway.delivery.clock import SYSTEM_CLOCK, Clock
 from gateway.delivery.lane import ChannelRuntime, Lane, LaneReport
+from gateway.delivery.notice import Notice, Notify, dead_letter, nobody
 from gateway.delivery.settlement import give_up, postpone
 from gateway.errors import StoreClosedError, StoreError
 from gateway.store.instants import EPOCH
@@ -46,6 +47,7 @@ class Dispatcher:
         channels: the channels by name; see :meth:`swap`.
         clock: tells the time; it must be the one the outbox has.
         random: jitter for retries.
+        notify: told of dead letters and parked channels.
 
     New deliveries come through :meth:`hand_over`; retries, what was too much for the memory, and
     what others left behind is claimed from the store when due. The dispatcher closes the channels
@@ -58,8 +60,10 @@ class Dispatcher:
         channels: Mapping[str, ChannelRuntime],
         clock: Clock = SYSTEM_CLOCK,
         random: Random | None = None,
+        notify: Notify = nobody,
     ) -> None:
         self._store, self._clock, self._random = store, clock, random or Random()
+        self._notify = notify
         self._started = self._closed = False
         self._lanes: Mapping[str, Lane] = {}
         self._begin_anew(channels)
@@ -250,7 +254,13 @@ class Dispatcher:
             log.warning("a record came too late", extra={"delivery_id": record.delivery.id, "status": record.status})
         if record.status == "pending":
             self._look_by(record.due_at)
+        if record.status == "dead" and recorded.kept and not record.delivery.required:
+            self.notify(dead_letter(record))
         return recorded
+
+    def notify(self, notice: Notice) -> None:
+        """Tell the operators."""
+        self._notify(notice)
 
     def postpone(self, records: Sequence[Record]) -> None:
         """Write ``records`` without waiting for the disk."""

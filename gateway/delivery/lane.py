@@ -21,6 +21,7 @@ from gateway.config.models import RetryConfig
 from gateway.config.rate import Rate
 from gateway.delivery.breaker import Breaker, BreakerPolicy, BreakerState
 from gateway.delivery.clock import Clock
+from gateway.delivery.notice import Notice, parked
 from gateway.delivery.rate import RateLimiter
 from gateway.delivery.settlement import Terms, give_up, postpone, settle
 from gateway.errors import StoreError
@@ -109,6 +110,9 @@ class Desk(Protocol):
 
     def look(self) -> None:
         """Look for due deliveries now."""
+
+    def notify(self, notice: Notice) -> None:
+        """Tell the operators."""
 
 
 class Lane:
@@ -366,6 +370,7 @@ class Lane:
             wait = max(after.wait(now), self._limiter.wait(now))
         if before != "open" and after.state == "open":
             log.warning("channel parked", extra={"channel": self.name, "reason": after.reason, "seconds": wait})
+            self._desk.notify(parked(self.name, after.reason))
         if before != "closed" and after.state == "closed":
             log.warning("channel takes messages again", extra={"channel": self.name})
             self._desk.look()
