@@ -37,9 +37,11 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
             main(arguments)
         return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
-    handlers = list(logging.getLogger("gateway").handlers)
+    logger = logging.getLogger("gateway")
+    level, handlers = logger.level, list(logger.handlers)
     yield running
-    logging.getLogger("gateway").handlers[:] = handlers
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture

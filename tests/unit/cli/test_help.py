@@ -50,7 +50,7 @@ def test_every_command_has_its_help_written_down() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(("gateway", *command)))
 def test_help_fits_a_terminal_and_cuts_no_sentence(command: tuple[str, ...]) -> None:
-    told = help_of(command)
+    lines = help_of(command).splitlines()
 
-    assert max(map(len, told.splitlines())) <= 80
-    assert "..." not in told.replace("...]", "").replace("}...", "")
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith("...") for line in lines[1:])

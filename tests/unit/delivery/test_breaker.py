@@ -86,7 +86,7 @@ def test_it_tells_what_opened_it() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([FAILED, UNKNOWN, REVOKED, REFUSED, SLOW_DOWN, DELIVERED]), st.floats(0, 100)),
+        st.tuples(st.sampled_from([FAILED, UNKNOWN, REVOKED, REFUSED, SLOW_DOWN, DELIVERED]), st.integers(0, 100)),
         max_size=60,
     )
 )

@@ -1,0 +1,184 @@
+"""run: a gateway kept open, edited while it runs, and ended by a signal; and what a killed script owes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.testing import HttpSink, answer
+
+SECONDS = 15.0
+
+CONFIG = """
+[channel.hook]
+url = "json://{address}/tell"
+retry = {{ first = "100ms" }}
+[[handler]]
+name = "failed"
+when = "{when}"
+to = "hook"
+message = "{message}"
+"""
+
+KILLED = """
+import os, signal
+from gateway import Flow, Gateway, signals, task
+
+gateway = Gateway("config", watch=False)
+
+@task(state_handlers=[gateway])
+def load():
+    raise signals.FAIL("the table is gone")
+
+with Flow("etl") as flow:
+    load()
+flow.run()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class Running:
+    """``gateway run`` as a process; what it says is read as it comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run", "--grace", "5s"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONUTF8": "1"},
+        )
+        self.said = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+
+    def says(self, text: str) -> None:
+        """Wait until it has said ``text``."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.said:
+            assert time.monotonic() < deadline, f"{text!r} was not said, but:\n{self.said}"
+            time.sleep(0.02)
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end; returns its exit code once all it said is read."""
+        self.process.send_signal(how)
+        code = self.process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        return code
+
+    def close(self) -> None:
+        """End it however it stands."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[object]:
+    started: list[Running] = []
+
+    def starting() -> Running:
+        started.append(Running(tmp_path))
+        started[-1].says("Ctrl-C ends.")
+        return started[-1]
+
+    yield starting
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as running:
+        yield running
+
+
+def config(sink: HttpSink, message: str = "{{ state.message }}", when: str = "state is failed") -> str:
+    return CONFIG.format(address=sink.address, message=message, when=when)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_it_says_what_is_loaded_and_ends_cleanly_on_a_signal(start, declare, sink, how) -> None:
+    declare(config(sink))
+
+    running = start()
+
+    assert running.end(how) == 0
+    assert "gateway: 1 handler, 1 channel from config" in running.said
+    assert "Channels: hook (json)" in running.said
+    assert running.said.endswith("Ended. Nothing is owed.\n")
+    assert "Traceback" not in running.said
+
+
+def test_edits_are_told_in_words_and_bad_ones_with_their_line(start, declare, sink) -> None:
+    declare(config(sink))
+    running = start()
+
+    declare(config(sink, message="new"))
+    running.says("handler 'failed': message changed")
+    declare(config(sink, when="state is faild"))
+    running.says("edit refused, the last good configuration stays:")
+    running.says("config/gateway.toml:7:")
+    running.says('    7 | when = "state is faild"')
+    declare(config(sink, message="newer"))
+    running.says("reloaded in ")
+
+    assert running.end() == 0
+    assert running.said.count("unknown test 'faild'") == 1
+
+
+def test_a_configuration_with_errors_does_not_start(gateway, declare, sink) -> None:
+    declare(config(sink, when="state is faild"))
+
+    ended = gateway("run")
+
+    assert ended.returncode == 1
+    assert "config/gateway.toml:7:" in ended.stderr
+    assert '    7 | when = "state is faild"' in ended.stderr
+
+
+def test_what_a_killed_script_owes_is_delivered_once_at_the_next_start(start, script, declare, sink) -> None:
+    sink.behaviour = answer(503)
+    declare(config(sink))
+    killed = script(KILLED)
+    sink.behaviour = answer(200)
+    refused = len(sink.received)
+
+    running = start()
+    delivered = sink.wait_for(refused + 1, SECONDS)[refused:]
+
+    assert killed.returncode == -signal.SIGKILL
+    assert running.end() == 0
+    assert [request.json()["message"] for request in delivered] == ["the table is gone"]
+    assert running.said.endswith("Ended. Nothing is owed.\n")
+
+
+def test_what_cannot_be_delivered_in_time_stays_owed_and_is_said(start, script, gateway, declare, sink) -> None:
+    sink.behaviour = answer(503, headers={"Retry-After": "600"})
+    declare(config(sink))
+    script(KILLED)
+    running = start()
+    sink.wait_for(1, SECONDS)
+
+    began = time.monotonic()
+    assert running.end() == 0
+
+    assert time.monotonic() - began < 5 + 5
+    assert running.said.endswith("Ended. 1 delivery stays owed until the next start.\n")
+    assert gateway("deliveries").stdout.endswith("1 owed\n")
