@@ -33,32 +33,24 @@ _READS = {
 _TAGS = {"obj.tags": "e.obj.tags", "flow.tags": "e.flow.tags"}
 
 
-class Group:
-    """Checks filed under the same need, with a function for each cell they were asked about."""
+class Group(dict[int, Matcher]):
+    """Checks filed under the same need, with a function for each cell they were asked about.
 
-    __slots__ = ("_checks", "_matchers", "positions")
+    The function of a cell appends to a list the positions of those checks that hold. It is made when it is
+    first looked up; looking up what is there runs no Python.
+    """
+
+    __slots__ = ("_checks", "positions")
 
     def __init__(self, checks: Sequence[Check]) -> None:
+        super().__init__()
         self._checks = checks
-        self._matchers: dict[int, Matcher] = {}
         self.positions: list[int] = []
 
-    def matcher(self, cell: int) -> Matcher:
-        """What appends to a list the positions of its checks that hold in ``cell``."""
-        matcher = self._matchers.get(cell)
-        if matcher is None:
-            within = [position for position in self.positions if self._checks[position].need.cells >> cell & 1]
-            matcher = self._matchers[cell] = _fused(self._checks, within)
+    def __missing__(self, cell: int) -> Matcher:
+        within = [position for position in self.positions if self._checks[position].need.cells >> cell & 1]
+        matcher = self[cell] = _fused(self._checks, within)
         return matcher
-
-    def warm(self) -> None:
-        """Build the function of every cell that any check can hold in."""
-        cells = 0
-        for position in self.positions:
-            cells |= self._checks[position].need.cells
-        for cell in range(cells.bit_length()):
-            if cells >> cell & 1:
-                self.matcher(cell)
 
 
 class Index:
@@ -86,10 +78,6 @@ class Index:
         found: list[int] = []
         self._find(transition, found, [] if errors is None else errors)
         return sorted(set(found)) if len(found) > 1 else found
-
-    def warm(self) -> None:
-        """Build ahead of time the functions of the checks that are asked most."""
-        self._rest.warm()
 
     # filing
 
@@ -127,12 +115,12 @@ class Index:
             names[f"p{length}"] = groups
             lines += [f" g = p{length}.get(e.flow.name[:{length}])", f" {_ASK}"]
         if self._rest.positions:
-            lines.append(" rest.matcher(c)(e, r, x)")
+            lines.append(" rest[c](e, r, x)")
         exec("\n".join(lines), names)
         return names["find"]  # type: ignore[no-any-return]
 
 
-_ASK = "if g is not None: g.matcher(c)(e, r, x)"
+_ASK = "if g is not None: g[c](e, r, x)"
 
 
 def _options(check: Check) -> list[tuple[tuple[str, str], ...]]:

@@ -36,7 +36,7 @@ from gateway.rules.schema import (
     Root,
     Ty,
 )
-from gateway.rules.syntax import error_at
+from gateway.rules.syntax import Position, error_at
 
 MOST_NODES = 200
 DEEPEST = 24
@@ -215,12 +215,32 @@ class Lowering:
         self.out.lazy.add(name)
         return f"({name} if {name} is not _unread else ({name} := {read.format(owner.text)}))"
 
+    def _predicate(self, owner: Code, name: str, use: str) -> str:
+        """Whether a state is of a kind: asked ahead, once for all fused conditions, where there certainly is one."""
+        read = self.out.loads.get(owner.text)
+        if read is None or not owner.sure or name == "is_final":
+            return self._guarded(owner, use, "False")
+        local = f"{owner.text}_{name}"
+        self.out.loads[local] = use.format(read)
+        return local
+
     def _guarded(self, code: Code, use: str, otherwise: str = "_N") -> str:
         """``use``, a format of the value, where there certainly is one; ``otherwise`` where there is none."""
         if code.sure:
             return use.format(code.text)
         value = self._temporary()
         return f"({use.format(value)} if ({value} := {code.text}) else {otherwise})"
+
+    def _word(self, node: nodes.Node, word: str) -> nodes.Node:
+        """Something to point at: ``word`` in the source behind ``node``, which knows the place of its operator only."""
+        lines = self._source.split("\n")
+        column = getattr(node.lineno, "column", 1)
+        found = re.compile(rf"\b{re.escape(word)}\b").search(lines[node.lineno - 1], column - 1)
+        if found is None:
+            return node
+        position = Position(node.lineno)
+        position.column = found.start() + 1
+        return nodes.Const(word, lineno=position)
 
     # names and fields
 
@@ -242,7 +262,7 @@ class Lowering:
             message = f"{model.name} has no attribute {node.attr!r}"
             if node.attr in model.methods:
                 raise error_at(node, f"{node.attr!r} must be called: write {node.attr}()")
-            raise error_at(node, message, node.attr, [*model.fields, *model.methods])
+            raise error_at(self._word(node, node.attr), message, node.attr, [*model.fields, *model.methods])
         if not owner.sure:
             return Code(self._guarded(owner, known.read or f"{{0}}.{node.attr}"), known.ty, absent=True)
         if known.read:
@@ -269,7 +289,7 @@ class Lowering:
             if owner.ty.name == "str" and code.ty.name not in ("str", "any"):
                 raise error_at(argument, f"{name}() takes text, not {described(code.ty)}")
         if owner.ty.model is not None:
-            return Code(self._guarded(owner, method.code, "False"), method.result)
+            return Code(self._predicate(owner, name, method.code), method.result)
         given = ", ".join(code.text for code in arguments).replace("{", "{{").replace("}", "}}")
         if owner.ty.name == "str" and not owner.sure:  # an empty text is false too, so ask for text
             receiver = self._temporary()
@@ -283,13 +303,14 @@ class Lowering:
         if method is None and ty.name == "any":
             raise error_at(node, f"{node.attr!r} cannot be called on untyped data; use a test or a filter")
         if method is None:
-            raise error_at(node, f"{described(ty)} has no method {node.attr!r}", node.attr, methods)
+            message = f"{described(ty)} has no method {node.attr!r}"
+            raise error_at(self._word(node, node.attr), message, node.attr, methods)
         return method
 
     def _test(self, node: nodes.Test) -> Code:
         value, test = self.lower(node.node), TESTS.get(node.name)
         if test is None:
-            raise error_at(node, f"unknown test {node.name!r}", node.name, TESTS)
+            raise error_at(self._word(node, node.name), f"unknown test {node.name!r}", node.name, TESTS)
         if not test.takes(value.ty):
             wanted = "a state" if test.scope == "state" else "text" if test.scope == "text" else "data"
             raise error_at(node, f"the test {node.name!r} needs {wanted}, not {described(value.ty)}")
@@ -304,7 +325,7 @@ class Lowering:
 
     def _coded_test(self, test: Test, value: Code) -> str:
         if test.scope == "state":
-            return self._guarded(value, test.code, "False")
+            return self._predicate(value, f"is_{test.name}", test.code)
         return test.code.format(value.text)
 
     def _pattern_test(self, node: nodes.Test, value: Code) -> Code:

@@ -37,7 +37,7 @@ def test_a_good_edit_takes_effect_while_running(write, opened, sent, eventually)
     ("bad", "said"),
     [
         ("[[handler]\n", "1:"),
-        (HANDLER.format("x").replace("failed", "faild"), "3:15: handler.told.when: unknown test 'faild'"),
+        (HANDLER.format("x").replace("failed", "faild"), "3:18: handler.told.when: unknown test 'faild'"),
         (HANDLER.format("{{ task.nme }}"), "did you mean 'name'"),
         (HANDLER.format("x").replace("box", "bx"), "there is no channel 'bx' (did you mean 'box'?)"),
         (HANDLER.format("x").replace("message", "mesage"), "did you mean 'message'"),

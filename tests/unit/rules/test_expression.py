@@ -103,12 +103,12 @@ def test_on_restricts_an_expression_to_one_kind() -> None:
 @pytest.mark.parametrize(
     ("text", "column", "said"),
     [
-        ("state is faild", 7, "unknown test 'faild' (did you mean 'failed'?)"),
+        ("state is faild", 10, "unknown test 'faild' (did you mean 'failed'?)"),
         ("state.type == 'Faild'", 15, "the value 'Faild' can never match (did you mean 'Failed'?)"),
         ("state.type in ['Failed', 'Succes']", 26, "the value 'Succes' can never match (did you mean 'Success'?)"),
         ("staet is failed", 1, "unknown name 'staet' (did you mean 'state'?)"),
-        ("state is failed and task.nam == 'x'", 25, "Obj has no attribute 'nam' (did you mean 'name'?)"),
-        ("flow.name.startwith('x')", 10, "has no method 'startwith' (did you mean 'startswith'?)"),
+        ("state is failed and task.nam == 'x'", 26, "Obj has no attribute 'nam' (did you mean 'name'?)"),
+        ("flow.name.startwith('x')", 11, "has no method 'startwith' (did you mean 'startswith'?)"),
         ("flow.name|lenght > 2", 11, "unknown filter 'lenght' (did you mean 'length'?)"),
         ("state.is_failed", 6, "must be called: write is_failed()"),
         ("state is failed and state is running", 1, "can never match"),
@@ -125,10 +125,10 @@ def test_on_restricts_an_expression_to_one_kind() -> None:
         ("state.message == 'x", 18, "without its closing quote"),
         ("1 * 2", 1, "* is not allowed in an expression"),
         ("range(10)", 6, "only methods can be called"),
-        ("state.__class__", 6, "has no attribute '__class__'"),
+        ("state.__class__", 7, "has no attribute '__class__'"),
         ("''.__class__.mro()", 3, "has no attribute"),
         ("state.result.x()", 13, "cannot be called on untyped data"),
-        ("flow.is_failed()", 5, "has no method"),
+        ("flow.is_failed()", 6, "has no method"),
         ("flow is failed", 6, "needs a state"),
         ("flow.name.startswith()", 21, "takes 1 argument"),
         ("'x' + 3 == 4", 1, "join texts with ~"),
@@ -154,7 +154,7 @@ def test_a_place_in_a_later_line_is_told() -> None:
     with pytest.raises(LanguageError) as refused:
         compile_check("state is failed\n  and flow.nam == 'x'")
 
-    assert (refused.value.line, refused.value.column) == (2, 11)
+    assert (refused.value.line, refused.value.column) == (2, 12)
 
 
 def test_the_task_is_out_of_scope_in_a_handler_for_flows() -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.store.nodes import PATIENCE, Watch
+from gateway.store.rows import Record
 from gateway.store.sqlite import open_store
 from gateway.store.store import Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
@@ -66,6 +67,21 @@ def test_claims_of_a_silent_node_return_and_it_may_not_send_them_any_more(pair: 
     assert not second.holds(delivery)
     assert second.node > before
     assert second.node in [node.id for node in first.nodes()]
+
+
+def test_what_a_silent_node_records_about_a_delivery_that_another_has_taken_is_refused(
+    pair: tuple[Store, Store],
+) -> None:
+    first, second = pair
+    (delivery,) = second.accept(acceptance(new_delivery(claimed=True))).result().deliveries
+    stop_beating(second)
+    until(lambda: first.next_due())
+    (taken,) = first.claim("oncall", 9, MOMENT).result()
+
+    assert not second.record(Record(delivery, "dead", "http_400", MOMENT, MOMENT)).result().kept
+
+    assert first.holds(taken)
+    assert first.record(Record(taken, "delivered", "ok", MOMENT, MOMENT)).result().kept
 
 
 def test_nodes_that_beat_keep_their_claims(pair: tuple[Store, Store]) -> None:

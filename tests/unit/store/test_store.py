@@ -193,6 +193,7 @@ def test_released_claims_can_be_claimed_at_once(store: Store) -> None:
     claimed(store)
 
     assert store.release().result() == 1
+    assert store.deliveries()[0].owner is None
     assert len(store.claim("oncall", 9, MOMENT).result()) == 1
 
 
