@@ -15,10 +15,10 @@ from random import Random
 
 from benchmarks._population import conditions
 from benchmarks._table import against, ratio, show
-from benchmarks._timing import Took, best, took
+from benchmarks._timing import Took, best, timed
 from gateway.app import Gateway
-from gateway.compile import Compiled, compile_ruleset
-from gateway.config import Sources, load, read_sources
+from gateway.compile import compile_ruleset
+from gateway.config import load, read_sources
 
 FILES = (10, 1)
 UNINDEXABLE = 0.01
@@ -29,15 +29,16 @@ HANDLER = """
 [[handler]]
 name    = "handler-{number}"
 when    = "{when}"
+tags    = {{ none = ["retired-0"] }}
 to      = ["screen"]
 title   = "{{{{ flow.name }}}} is {{{{ state.type }}}}"
-message = "Edition {edition} of message {number}: {{{{ state.message | truncate(200) }}}}"
+message = "Message {number}: {{{{ state.message | truncate(200) }}}}"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """What the steps of a first load took, and a reload."""
+    """What the steps of a first load took, and what a reload did."""
 
     read: Took
     load: Took
@@ -95,34 +96,41 @@ def isolated(handlers: int, files: int, reloads: int) -> Loads:
 
 def measure(handlers: int, files: int, reloads: int) -> Loads:
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / "tiny", files, texts(files, 1, files))
-        first_load(Path(folder) / "tiny")
-        root, written = Path(folder) / "config", texts(handlers, 1, files)
-        write(root, files, written)
-        read, loaded, compiled = first_load(root)
-        with Gateway(root, watch=False, drain_seconds=0) as gateway:
-            again = [reload(gateway, root, handlers, files, edition) for edition in range(2, 2 + reloads)]
-        return Loads(read, loaded, compiled, best(again))
+        first_load(written(Path(folder) / "tiny", files, files))
+        root = written(Path(folder) / "config", handlers, files)
+        steps = first_load(root)
+        with Gateway(root, watch=False) as gateway:
+            again = [reload(gateway, root / "handlers-0.toml", edition) for edition in range(reloads)]
+    return Loads(*steps, reload=best(again))
 
 
-def texts(handlers: int, edition: int, files: int) -> list[str]:
-    """The text of each file; the first handler's message tells the edition."""
-    written = conditions(handlers, int(handlers * UNINDEXABLE), Random(handlers))
-    tables = [
-        HANDLER.format(number=number, when=condition.when, edition=1 if number else edition)
-        for number, condition in enumerate(written)
-    ]
-    return ["".join(tables[start::files]) for start in range(files)]
-
-
-def write(root: Path, files: int, written: list[str]) -> None:
+def written(root: Path, handlers: int, files: int) -> Path:
+    """A folder with as many handlers, spread over as many files."""
     root.mkdir()
     (root / "channels.toml").write_text(CHANNEL)
+    population = conditions(handlers, int(handlers * UNINDEXABLE), Random(handlers))
+    tables = [HANDLER.format(number=number, when=condition.when) for number, condition in enumerate(population)]
     for number in range(files):
-        (root / f"handlers-{number}.toml").write_text(written[number])
+        (root / f"handlers-{number}.toml").write_text("".join(tables[number::files]))
+    return root
 
 
 def first_load(root: Path) -> tuple[Took, Took, Took]:
-    found: list[Sources | Compiled] = []
-    read = took(lambda: found.append(read_sources(root)[0]))
-    ...
+    """What reading, parsing and compiling took."""
+    (sources, _), reading = timed(lambda: read_sources(root))
+    loaded, loading = timed(lambda: load(sources))
+    compiled, compiling = timed(lambda: compile_ruleset(loaded))
+    assert compiled.problems == ()
+    return reading, loading, compiling
+
+
+def reload(gateway: Gateway, file: Path, edition: int) -> Took:
+    """What a reload takes after an edit of the first handler's condition."""
+    file.write_text(file.read_text().replace(f"retired-{edition}", f"retired-{edition + 1}", 1))
+    reloaded, took = timed(gateway.reload)
+    assert reloaded.changes == ("handler 'handler-0': tags changed",)
+    return took
+
+
+if __name__ == "__main__":
+    main()

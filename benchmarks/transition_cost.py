@@ -14,7 +14,7 @@ import jinja2
 
 from benchmarks._population import Condition, conditions, transitions
 from benchmarks._table import against, ratio, show
-from benchmarks._timing import in_turns, took
+from benchmarks._timing import in_turns, timed
 from gateway.rules.expression import compile_check
 from gateway.rules.index import Index
 from gateway.states import PREDICATES
@@ -52,7 +52,18 @@ def main(quick: bool = False) -> None:
     ]
     show(
         "one transition, µs of processor time (~: in proportion, from 1,000 handlers)",
-        ("handlers", "unindexable", "match", "index", "lambdas", "jinja", "lambdas/", "jinja/", "index at first", "aim"),
+        (
+            "handlers",
+            "unindexable",
+            "match",
+            "index",
+            "lambdas",
+            "jinja",
+            "lambdas/",
+            "jinja/",
+            "index at first",
+            "aim",
+        ),
         rows,
     )
 
@@ -81,7 +92,7 @@ def measure(handlers: int, share: float, rounds: int) -> Costs:
     many = asked * 5
     index, lambdas = of_index(written), of_lambdas(written)
     jinja = of_jinja(written[:MOST_FOR_JINJA])
-    first = took(partial(ask, index, asked)).processor
+    first = timed(partial(ask, index, asked))[1].processor
     compare(index, lambdas, jinja, few)
     times = in_turns(
         {"index": partial(ask, index, many), "lambdas": partial(ask, lambdas, few), "jinja": partial(ask, jinja, few)},

@@ -1,4 +1,4 @@
-"""Explain: what a ruleset would do with a transition, handler by handler, and why. Sends nothing."""
+"""Explain: what a ruleset would do with a transition, or with samples of all kinds, and why. Sends nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from gateway.channels.base import Format, Severity
 from gateway.compile import Handler, Ruleset
+from gateway.config.source import Problem
 from gateway.errors import RenderError
+from gateway.rules.samples import sample_transitions
 from gateway.rules.template import fallback
 from gateway.transition import Transition
 
@@ -53,6 +55,28 @@ def explain(ruleset: Ruleset, transition: Transition) -> list[Explanation]:
     live = {handler.name for handler in ruleset.handlers}
     off = [written.name for written in ruleset.config.handlers if written.name not in live]
     return explanations + [Explanation(name, False, "it is off") for name in off]
+
+
+def rehearse(ruleset: Ruleset) -> list[Problem]:
+    """Warnings of templates that pass every check and yet fail on a sample of the transitions they are for."""
+    return [problem for handler in ruleset.handlers for problem in _rehearse(ruleset, handler)]
+
+
+def _rehearse(ruleset: Ruleset, handler: Handler) -> list[Problem]:
+    samples = [sample for sample in sample_transitions(handler.written.on) if _holds(handler, sample)]
+    failures = handler.template.dry_run(samples)
+    if not failures:
+        return []
+    sample, error = failures[0]
+    message = f"its template fails when a {sample.kind} is {sample.state.type}: {error}; a plain text would be sent"
+    return [ruleset.loaded.problem("warning", ("handler", handler.name), message)]
+
+
+def _holds(handler: Handler, transition: Transition) -> bool:
+    try:
+        return handler.check.holds(transition)
+    except Exception:  # what a check raises on made-up data says nothing
+        return False
 
 
 def _explain(ruleset: Ruleset, handler: Handler, transition: Transition, stopped_by: str | None) -> Explanation:

@@ -16,6 +16,7 @@ from gateway.compile import Compiled, Ruleset
 from gateway.config.loader import load
 from gateway.config.schema import json_schema
 from gateway.config.sources import read_sources
+from gateway.explain import rehearse
 from gateway.reload import Builder
 
 SCHEMA = "gateway.schema.json"
@@ -69,15 +70,16 @@ def check(
     """Check a configuration and tell all that is wrong with it.
 
     Each problem comes with file, line and column, what is wrong and what would be right. Expressions
-    and templates are checked against what a transition has, secrets are resolved and addresses
-    looked at; nothing is sent. Exit code 1 if there are errors.
+    and templates are checked against what a transition has, templates are tried on samples, secrets
+    are resolved and addresses looked at; nothing is sent. Exit code 1 if there are errors.
     """
     compiled = compile_config(config, connect=not offline)
-    wrong = compiled.ruleset is None or (strict and any(p.severity == "warning" for p in compiled.problems))
+    problems = [*compiled.problems, *(rehearse(compiled.ruleset) if compiled.ruleset else [])]
+    wrong = compiled.ruleset is None or (strict and any(problem.severity == "warning" for problem in problems))
     if as_json:
-        print_json({"ok": not wrong, "problems": compiled.problems})
+        print_json({"ok": not wrong, "problems": problems})
     else:
-        print_problems(compiled.problems)
+        print_problems(problems)
         if compiled.ruleset is not None:
             say(f"{config}: {contents(compiled.ruleset)}", "" if wrong else "green")
     if wrong:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.compile import compile_ruleset
 from gateway.config.loader import load
 from gateway.config.sources import Sources
-from gateway.explain import Explanation, explain
+from gateway.explain import Explanation, explain, rehearse
 from gateway.states import Failed, Running
 from gateway.transition import Obj, Transition
 
@@ -63,3 +63,17 @@ def test_nothing_needs_to_be_connected_to_explain() -> None:
     told = explained(handlers, connect=False)
 
     assert [(one.fires, one.why) for one in told] == [(True, "matches; recorded only (shadow)")]
+
+
+def test_a_template_that_fails_on_a_sample_is_a_warning() -> None:
+    handlers = (
+        '[[handler]]\nname = "good"\nto = "chat"\nmessage = "{{ state.message }}"\n'
+        '[[handler]]\nname = "bad"\nto = "chat"\nwhen = "state is failed"\nmessage = "{{ 9 // state.run_count }}"\n'
+    )
+    compiled = compile_ruleset(load(Sources("config", {"a.toml": CHANNELS + handlers})))
+    assert compiled.ruleset is not None
+
+    problems = rehearse(compiled.ruleset)
+
+    assert [(problem.severity, problem.key) for problem in problems] == [("warning", "handler.bad")]
+    assert "is Failed" in problems[0].message
