@@ -28,7 +28,7 @@ from gateway.testing.builders import acceptance, new_delivery, notification, tra
 class NullChannel:
     """Takes everything at once."""
 
-    name, width = "oncall", 8
+    name, width, default_rate = "oncall", 8, 0.0
     format: Format = "text"
 
     def send(self, message: Message, timeout: float) -> Outcome:
@@ -55,8 +55,9 @@ def show(what: str, sync: Sync, run: Callable[[Store], tuple[int, list[float]]])
         number, waits = run(store)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         store.close()
-    p50, p99 = (statistics.quantiles(waits, n=100)[at] * 1000 for at in (49, 98)) if waits else (0.0, 0.0)
-    print(f"{what:<44}{number / seconds:>12,.0f}{cpu / number * 1e6:>14.0f}{p50:>9.2f}{p99:>9.2f}")
+    cuts = statistics.quantiles(waits, n=100) if waits else []
+    p50, p99 = (f"{cuts[at] * 1000:.2f}" if cuts else "" for at in (49, 98))
+    print(f"{what:<44}{number / seconds:>12,.0f}{cpu / number * 1e6:>14.0f}{p50:>9}{p99:>9}")
 
 
 def accept_singly(threads: int, number: int, store: Store) -> tuple[int, list[float]]:

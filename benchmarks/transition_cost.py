@@ -17,7 +17,7 @@ from benchmarks._table import against, ratio, show
 from benchmarks._timing import in_turns, timed
 from gateway.rules.expression import compile_check
 from gateway.rules.index import Index
-from gateway.states import PREDICATES
+from gateway.states import PREDICATES, State
 from gateway.transition import Transition
 
 SHARES = (0.0, 0.01, 0.1)
@@ -131,7 +131,7 @@ def of_lambdas(written: list[Condition]) -> Match:
 
 def of_jinja(written: list[Condition]) -> Match:
     environment = jinja2.Environment()
-    environment.tests.update({name: partial(is_of, types) for name, types in PREDICATES.items()})
+    environment.tests.update({name: is_one_of(types) for name, types in PREDICATES.items()})
     expressions = [environment.compile_expression(condition.when) for condition in written]
 
     def match(e: Transition) -> list[int]:
@@ -141,8 +141,8 @@ def of_jinja(written: list[Condition]) -> Match:
     return match
 
 
-def is_of(types: frozenset[str], state: object) -> bool:
-    return getattr(state, "type", None) in types
+def is_one_of(types: frozenset[str]) -> Callable[[State], bool]:
+    return lambda state: state.type in types
 
 
 if __name__ == "__main__":

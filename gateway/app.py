@@ -24,7 +24,7 @@ from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
 from gateway.delivery.outbox import Outbox
-from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreError
+from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreClosedError, StoreError
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
 from gateway.inprocess import observe
 from gateway.ops import Ops
@@ -34,7 +34,7 @@ from gateway.spelling import no_such
 from gateway.store.rows import Accepted, Delivery
 from gateway.store.sqlite import open_store
 from gateway.store.store import Store
-from gateway.transition import Transition
+from gateway.transition import Transition, text_of
 
 if TYPE_CHECKING:
     from gateway.channels.transport import Transport
@@ -159,6 +159,8 @@ class Gateway:
         """Do ``work``; later, if the store refuses it now."""
         try:
             work()
+        except StoreClosedError:
+            log.error("a notification was lost: the gateway is closed")
         except StoreError as error:
             log.error("the store refused a notification, which is kept in memory", extra={"error": str(error)})
             self._backlog.add(work)
@@ -173,14 +175,14 @@ class Gateway:
         errors: list[tuple[Handler, Exception]] = []
         matched = self._ruleset.match(transition, errors)
         for handler, error in errors:
-            log.warning("a check raised and does not match", extra={"handler": handler.name, "error": repr(error)})
+            _tell_of_check(handler.name, error)
         if not matched and not errors:
             return UNMATCHED
         accepted = self.emit(transition, matched)
         return Handled(
             tuple(handler.name for handler in matched),
             accepted,
-            tuple((handler.name, f"{type(error).__name__}: {error}") for handler, error in errors),
+            tuple((handler.name, _said(error)) for handler, error in errors),
         )
 
     def emit(self, transition: Transition, handlers: Sequence[Handler]) -> Accepted:
@@ -194,9 +196,11 @@ class Gateway:
         try:
             accepted = self._outbox.accept(transition, notifications)
         except StoreError as error:
-            if any(notification.required for notification in notifications):
-                raise DeliveryError(f"the store refused a required notification: {error}") from error
-            raise
+            if not any(notification.required for notification in notifications):
+                raise
+            if others := [handler for handler in handlers if not handler.written.required]:
+                self._backlog.add(lambda: self.emit(transition, others))
+            raise DeliveryError(f"the store refused a required notification: {error}") from error
         self._dispatcher.hand_over(accepted.claimed)
         failed = [
             (delivery, outcome)
@@ -354,7 +358,7 @@ class Holder:
         try:
             return handler.check.holds(transition)
         except Exception as error:
-            log.warning("a check raised and does not match", extra={"handler": self.name, "error": repr(error)})
+            _tell_of_check(self.name, error)
             return False
 
 
@@ -416,8 +420,23 @@ class _NeverRaising:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if error is None or isinstance(error, DeliveryError) or not isinstance(error, Exception):
             return False
-        log.exception("a transition could not be handled", extra={"obj": getattr(self._obj, "name", None)})
+        log.exception("a transition could not be handled", extra={"obj": _name_of(self._obj)})
         return True
+
+
+def _name_of(obj: Any) -> str:
+    try:
+        return text_of(obj.name)
+    except Exception:  # where one thing went wrong with an object, the next may
+        return type(obj).__name__
+
+
+def _tell_of_check(handler: str, error: Exception) -> None:
+    log.warning("a check raised and does not match", extra={"handler": handler, "error": _said(error)})
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {text_of(error)}"
 
 
 def open_declared_store(loaded: Loaded) -> Store:

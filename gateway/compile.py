@@ -21,8 +21,9 @@ from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
 from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageError, SecretError, TemplateError
-from gateway.rules.expression import Check, Sugar, compile_check
+from gateway.rules.expression import Check, compile_check
 from gateway.rules.index import Index
+from gateway.rules.sugar import Sugar
 from gateway.rules.template import MessageTemplate, Rendered, compile_template
 from gateway.spelling import nearest, no_such
 from gateway.states import SEVERITIES
@@ -44,6 +45,7 @@ class Handler:
         check: its ``when`` and its sugar, as one predicate.
         template: its title and message.
         channels: whom it tells, groups opened up, each channel once.
+        template_text: the text of its template file, if it has one.
     """
 
     written: HandlerConfig
@@ -106,7 +108,6 @@ class Ruleset:
     destinations: Mapping[str, Destination]
     index: Index
     problems: tuple[Problem, ...]
-
     ops: tuple[str, ...] = ()
 
     @property

@@ -41,6 +41,8 @@ class State:
         super().__init_subclass__()
         if cls.__module__ == __name__:
             cls.type = cls.__name__
+        else:  # a subclass made elsewhere has no type of its own, whatever it says: rules would not know it
+            cls.type = next(base.type for base in cls.__mro__[1:] if issubclass(base, State))
 
     def __init__(
         self,

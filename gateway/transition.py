@@ -61,7 +61,7 @@ class Transition:
 
     Attributes:
         id: identifies the transition; the same id twice is the same transition.
-        source: where it came from (``"local"``, ``"http"``, ``"prefect"`` …).
+        source: where it came from (``"local"``, ``"prefect1"`` …).
         occurred_at: when it happened, UTC-aware.
         kind: ``"task"`` or ``"flow"``: what ``obj`` is.
         obj: what changed.
@@ -129,7 +129,7 @@ def text_of(message: object) -> str:
     if message is None:
         return ""
     try:
-        return str(message)
+        return str.__str__(str(message))  # a text itself, where a subclass may do anything
     except Exception as error:
         return f"<{type(message).__name__} that cannot be printed: {type(error).__name__}>"
 
@@ -140,9 +140,15 @@ def plain(value: object) -> Any:
     Scalars, dates, mappings and sequences stay themselves. An exception or a signal becomes a mapping of
     ``type``, ``message`` and the public attributes set on it; a state one of ``type``, ``message`` and
     ``result``; a dataclass one of its fields. Anything else is told by its type name only: a large or
-    secret object is never walked or printed. Depth, lengths and the number of values are bounded.
+    secret object is never walked or printed, and one that raises when it is read is told the same way.
+    Depth, lengths and the number of values are bounded.
     """
     return _Walk().plain(value, MAX_DEPTH)
+
+
+def cut(text: str) -> str:
+    """``text``, or as much of it as is kept."""
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
 
 
 class _Walk:
@@ -155,11 +161,21 @@ class _Walk:
 
     def plain(self, value: object, depth: int) -> Any:
         self._left -= 1
+        try:
+            return self._read(value, depth)
+        except Exception:
+            return f"<{type(value).__name__} that cannot be read>"
+
+    def _read(self, value: object, depth: int) -> Any:
         match value:
-            case None | bool() | int() | float() | datetime() | date() | timedelta():
+            case None | bool() | datetime() | date() | timedelta():
                 return value
+            case int():  # here and below without what a subclass may do: an enumeration, or worse
+                return int.__index__(value)
+            case float():
+                return float.__float__(value)
             case str():
-                return value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
+                return cut(str.__str__(value))
             case _ if depth == 0 or self._left < 0:
                 return f"<{type(value).__name__}>"
             case Mapping():
@@ -206,4 +222,4 @@ def _public(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _key(key: object) -> str:
     """Text for a mapping's key; a task (any object with a name) is told by its name."""
-    return key if isinstance(key, str) else str(getattr(key, "name", None) or _Walk().plain(key, 0))
+    return str.__str__(key) if isinstance(key, str) else str(getattr(key, "name", None) or _Walk().plain(key, 0))

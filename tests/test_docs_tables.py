@@ -189,7 +189,7 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("expressions.md", "states"): states,
     ("expressions.md", "methods"): methods,
     ("expressions.md", "tests of states"): lambda: asked_of({"state"}),
-    ("expressions.md", "tests of values"): lambda: asked_of({"anything", "data", "text"}),
+    ("expressions.md", "tests of values"): lambda: asked_of({"anything", "data", "text", "number"}),
     ("expressions.md", "filters"): lambda: filters_of(FILTERS, given=1),
     ("expressions.md", "filters of messages"): lambda: filters_of(MESSAGE_FILTERS, given=2),
     ("expressions.md", "limits"): limits,

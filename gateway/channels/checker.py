@@ -23,9 +23,10 @@ from apprise.plugins.base import NotifyBase
 
 from gateway.channels.attempt import Attempt, attempting
 from gateway.channels.redaction import redactor, shortened
-from gateway.channels.services import DENIED, Plugin, asset, native_service, nearest, nearest_scheme, service
+from gateway.channels.services import DENIED, Plugin, asset, native_service, nearest_scheme, service
 from gateway.channels.transport import Transport
 from gateway.errors import ChannelError
+from gateway.spelling import nearest
 
 log = logging.getLogger("gateway.channels")
 

@@ -86,7 +86,6 @@ HINTS: tuple[tuple[str, Verdict], ...] = (
 )
 """What can be read off the log of plugins that bring their own sockets (mqtt, irc, xmpp …)."""
 
-
 _SECONDS = re.compile(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*")
 
 

@@ -24,6 +24,9 @@ from gateway.channels.smtp import PlainSMTP, SecureSMTP, TlsWish
 
 _lock = threading.Lock()
 
+_TELL_PATHS = tuple(f"urllib3.{name}" for name in ("connection", "connectionpool", "poolmanager", "util.retry"))
+"""Loggers that write the path of a request, which for many services is the secret."""
+
 
 class StandIn:
     """Offers ``ours`` while an attempt is in progress, and whatever else ``module`` has."""
@@ -73,15 +76,26 @@ def cover() -> None:
 @functools.cache
 def _catch_log() -> None:
     logging.getLogger("apprise").addFilter(_to_attempt)
+    for name in _TELL_PATHS:
+        logging.getLogger(name).addFilter(_is_of_others)
 
 
 def _to_attempt(record: logging.LogRecord) -> bool:
-    """A filter: what apprise logs during an attempt may hold secrets; it is noted there and goes nowhere else."""
+    """A filter: what apprise logs during an attempt may hold secrets; it goes nowhere else, and warnings are noted.
+
+    Lesser lines are not: what is found wrong must not depend on the level a host process logs at.
+    """
     attempt = current()
     if attempt is None:
         return True
-    attempt.note(record.getMessage())
+    if record.levelno >= logging.WARNING:
+        attempt.note(record.getMessage())
     return False
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    """A filter: leaves out what is logged of our own requests."""
+    return current() is None
 
 
 class AttemptLog:

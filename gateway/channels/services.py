@@ -9,11 +9,10 @@ apprise finds a plugin by importing all 183 of them (150 ms, 10-20 MB). The ones
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +21,7 @@ from apprise.manager_plugins import NotificationManager
 from apprise.plugins.base import NotifyBase
 
 from gateway.channels.overlay import cover
+from gateway.spelling import nearest
 
 Plugin = Any
 """A plugin class of apprise, a subclass of ``NotifyBase``."""
@@ -119,12 +119,6 @@ def nearest_scheme(scheme: str) -> str | None:
     with _importing():
         schemes = set(NotificationManager().schemas())
     return nearest(scheme, schemes - DENIED.keys() | {"console", "record"})
-
-
-def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option most like ``word``, or ``None`` when none is close."""
-    matches = difflib.get_close_matches(word.lower()[:100], sorted(options), 1, 0.6)
-    return matches[0] if matches else None
 
 
 @functools.cache

@@ -13,7 +13,7 @@ import typer
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from gateway.cli.output import FINDINGS, USAGE, fail, number, print_json, print_problems, say
 from gateway.compile import Compiled, Ruleset
-from gateway.config.loader import load
+from gateway.config.loader import Loaded, load
 from gateway.config.schema import json_schema
 from gateway.config.sources import read_sources
 from gateway.explain import rehearse
@@ -111,6 +111,23 @@ def require(config: Path) -> None:
     """End the command if there is no such configuration."""
     if not config.exists():
         fail(f"there is no {config}; name a folder or file with --config, or make one with: gateway init", USAGE)
+
+
+def load_config(config: Path, about: str = "") -> Loaded:
+    """Load a configuration; ends the command on errors.
+
+    ``about`` is the beginning of the keys that matter to the command: errors of other keys do not
+    end it, as long as every file can be parsed.
+    """
+    require(config)
+    sources, unreadable = read_sources(config)
+    loaded = load(sources)
+    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    problems = [*unreadable, *(error for error in errors if error.key.startswith(about) or not loaded.complete)]
+    if problems:
+        print_problems(problems)
+        raise typer.Exit(FINDINGS)
+    return loaded
 
 
 def sound_ruleset(config: Path) -> Ruleset:

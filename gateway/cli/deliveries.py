@@ -16,12 +16,12 @@ from typer.core import TyperGroup
 
 from gateway.channels.base import Message
 from gateway.channels.console import block
-from gateway.channels.reasons import REASONS
 from gateway.cli.event import delivery_number, what_happened
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, duration
 from gateway.cli.output import FINDINGS, clock, fail, print_json, say, table, warn
 from gateway.cli.stored import reader, writer
 from gateway.delivery.payload import decode
+from gateway.delivery.reasons import WHY
 from gateway.store.ledger import total
 from gateway.store.rows import Attempt, Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, Status
 from gateway.store.store import Store
@@ -34,20 +34,6 @@ _COLOURS: Mapping[Status, str] = {
     "cancelled": "dim",
     "dead": "bold red",
 }
-
-WHY: Mapping[str, str] = {
-    **REASONS,
-    "shadow": "its handler is in shadow mode: recorded, not sent",
-    "parked": "the channel is parked after failures",
-    "rate": "the channel's rate allows no more for now",
-    "retried": "retried by hand",
-    "cancelled": "cancelled by hand",
-    "give_up": "it waited too long",
-    "channel_removed": "the configuration has no such channel any more",
-    "node_lost": "the process that held it is gone",
-    "closing": "the process that held it ended",
-}
-"""What the reasons of deliveries mean."""
 
 
 class Deliveries(TyperGroup):

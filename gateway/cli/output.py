@@ -30,7 +30,7 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 _HARMLESS = "\n\N{ZERO WIDTH SPACE}\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
-_COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_COLOURS = {"error": "bold red", "warning": "yellow"}
 
 
 def say(text: str = "", style: str = "") -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.channels.base import Message, Outcome, Severity
 from gateway.channels.reasons import REASONS
-from gateway.cli.configuration import require
+from gateway.cli.configuration import load_config
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from gateway.cli.output import FINDINGS, USAGE, fail, print_json, print_problems, say, warn
+from gateway.cli.output import FINDINGS, USAGE, fail, print_json, say, warn
 from gateway.compile import Destination, connect
-from gateway.config.loader import Loaded, load
-from gateway.config.sources import read_sources
 from gateway.spelling import no_such
 
 
@@ -61,7 +58,9 @@ def send(
     not kept, not retried, and not counted against the channel's rate. Exit code 1 if it is not
     delivered.
     """
-    loaded = _loaded(config, channel)
+    loaded = load_config(config)
+    if channel not in loaded.channel_names:
+        fail(no_such("channel", channel, loaded.channel_names), USAGE)
     body = sys.stdin.read() if message == "-" else message
     text = Message(body or f"A test message from {loaded.sound.gateway.name}.", title, severity)
     sent = [_attempt(destination, text) for destination in connect(loaded, channel).values()]
@@ -71,19 +70,6 @@ def send(
         say(str(one), "green") if one.delivered else warn(str(one), "red")
     if not all(one.delivered for one in sent):
         raise typer.Exit(FINDINGS)
-
-
-def _loaded(config: Path, channel: str) -> Loaded:
-    require(config)
-    sources, unreadable = read_sources(config)
-    loaded = load(sources)
-    problems = [*unreadable, *(p for p in loaded.problems if p.severity == "error")]
-    if problems:
-        print_problems(problems)
-        raise typer.Exit(FINDINGS)
-    if channel not in loaded.channel_names:
-        fail(no_such("channel", channel, loaded.channel_names), USAGE)
-    return loaded
 
 
 def _attempt(destination: Destination, message: Message) -> Sent:

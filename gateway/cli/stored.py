@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import typer
-
 from gateway.app import open_declared_store
-from gateway.cli.configuration import require
-from gateway.cli.output import FINDINGS, print_problems
-from gateway.config.loader import Loaded, load
+from gateway.cli.configuration import load_config
+from gateway.config.loader import Loaded
 from gateway.config.secrets import resolve_url
-from gateway.config.sources import read_sources
 from gateway.store.questions import Questions
 from gateway.store.sqlite import open_reader, sqlite_path
 from gateway.store.store import Store
@@ -22,7 +18,7 @@ from gateway.store.store import Store
 @contextmanager
 def reader(config: Path) -> Iterator[Questions | None]:
     """The store of a configuration, for questions; ``None`` where no gateway has made it yet."""
-    loaded = _loaded(config)
+    loaded = load_config(config, about="store")
     if not _exists(loaded):
         yield None
         return
@@ -33,7 +29,7 @@ def reader(config: Path) -> Iterator[Questions | None]:
 @contextmanager
 def writer(config: Path) -> Iterator[Store | None]:
     """The store of a configuration, for changes; ``None`` where no gateway has made it yet."""
-    loaded = _loaded(config)
+    loaded = load_config(config, about="store")
     if not _exists(loaded):
         yield None
         return
@@ -47,16 +43,3 @@ def _exists(loaded: Loaded) -> bool:
 
 def _address(loaded: Loaded) -> str:
     return resolve_url(loaded.sound.store.url, loaded.sources.base)
-
-
-def _loaded(config: Path) -> Loaded:
-    """The configuration; problems that have nothing to do with the store do not matter."""
-    require(config)
-    sources, unreadable = read_sources(config)
-    loaded = load(sources)
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
-    problems = [*unreadable, *(error for error in errors if error.key.startswith("store") or not loaded.complete)]
-    if problems:
-        print_problems(problems)
-        raise typer.Exit(FINDINGS)
-    return loaded

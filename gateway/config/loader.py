@@ -9,7 +9,7 @@ from gateway.config.merged import Merged
 from gateway.config.models import ChannelConfig, Config
 from gateway.config.outline import KeyPath
 from gateway.config.secrets import files_of
-from gateway.config.source import Position, Problem, ProblemSeverity
+from gateway.config.source import Problem, ProblemSeverity
 from gateway.config.sources import Sources
 from gateway.config.url import Url
 from gateway.config.validation import Validated, validate
@@ -43,7 +43,7 @@ class Loaded:
         *,
         inside: tuple[int, int] | None = None,
     ) -> Problem:
-        """A problem about a key that the caller found.
+        """A problem about a key that the caller found, placed at its nearest parent if the key is left out.
 
         Args:
             severity: how bad it is.
@@ -55,22 +55,9 @@ class Loaded:
         """
         return self._merged.problem(severity, path, message, hint, inside=inside)
 
-    def where(self, path: KeyPath, *, inside: tuple[int, int] | None = None) -> Position:
-        """Where the value of ``path`` stands (of its nearest parent if it is left out); or a place inside its text."""
-        return self._merged.where(path, inside=inside)
-
-    def template_problem(
-        self,
-        name: str,
-        line: int,
-        column: int,
-        message: str,
-        hint: str | None = None,
-        *,
-        severity: ProblemSeverity = "error",
-    ) -> Problem:
-        """A problem at a line and column, from 1, of the template file ``name``."""
-        return Problem(severity, f"{self.sources.template_folder}/{name}", line, column, "", message, hint)
+    def template_problem(self, name: str, line: int, column: int, message: str, hint: str | None = None) -> Problem:
+        """An error at a line and column, from 1, of the template file ``name``."""
+        return Problem("error", f"{self.sources.template_folder}/{name}", line, column, "", message, hint)
 
     @property
     def channel_names(self) -> frozenset[str]:

@@ -13,8 +13,8 @@ from gateway.config.outline import KeyPath, Lines, Outline, offset_inside, outli
 
 __all__ = ["KeyPath", "Position", "Problem", "ProblemSeverity", "SourceFile", "key_text"]
 
-ProblemSeverity = Literal["error", "warning", "info"]
-"""``error``: the configuration is refused. ``warning``: it runs, and probably not as meant. ``info``: good to know."""
+ProblemSeverity = Literal["error", "warning"]
+"""``error``: the configuration is refused. ``warning``: it runs, and probably not as meant."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -87,7 +87,7 @@ class Dispatcher:
         """In a forked child: what is in memory and in progress is the parent's. Work begins with the next delivery."""
         self._begin_anew({name: lane.runtime for name, lane in self._lanes.items()})
 
-    # --- coming and going
+    # coming and going
 
     def start(self) -> None:
         """Begin to look for due deliveries."""
@@ -220,7 +220,7 @@ class Dispatcher:
             self._thread.join(max(0.0, deadline - time.monotonic()))
         return self._store.release().result()
 
-    # --- the desk of the lanes
+    # the desk of the lanes
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether ``delivery`` is still this process's to send."""
@@ -279,7 +279,7 @@ class Dispatcher:
         if due_at < self._looks_at:
             self._wake.set()
 
-    # --- looking into the store
+    # looking into the store
 
     def _run(self) -> None:
         while not self._closed:

@@ -143,7 +143,7 @@ class Lane:
             overdue = sum(sending.began < late for sending in self._sending)
             return LaneReport(len(self._queue), len(self._sending), overdue, self._breaker.state, self._breaker.reason)
 
-    # --- what may come in
+    # what may come in
 
     def room(self) -> int:
         """How many more deliveries would be sent soon."""
@@ -204,7 +204,7 @@ class Lane:
         with self._changed:
             return self._changed.wait_for(lambda: not self._sending, max(0.0, deadline - time.monotonic()))
 
-    # --- workers
+    # workers
 
     def _staff(self) -> None:
         """Start workers for what is queued. The lock is held."""
@@ -310,7 +310,7 @@ class Lane:
         if last:
             self.runtime.channel.close()
 
-    # --- one attempt
+    # one attempt
 
     def deliver_now(self, delivery: Delivery) -> tuple[Outcome, Recorded]:
         """Make the only attempt of a required delivery, in the calling thread.
@@ -356,7 +356,7 @@ class Lane:
             return self.runtime.channel.send(message, self.runtime.timeout)
         except Exception as error:  # a channel must not raise; one that does must not lose a delivery
             log.exception("a channel raised instead of reporting an outcome", extra=_about(delivery))
-            return Outcome("unknown", "error", type(error).__name__)
+            return Outcome("unknown", "plugin_error", type(error).__name__)
 
     def _note(self, outcome: Outcome) -> datetime:
         """Tell breaker and limiter; returns when the channel takes messages again as far as is known."""

@@ -1,4 +1,4 @@
-"""Payload: a transition as JSON text, in the shape transitions have over HTTP, and back again.
+"""Payload: a transition as JSON text, in the form that :mod:`gateway.sources.payload` reads, and back again.
 
 Results, parameters and context are kept as plain data: what cannot be told in JSON becomes text.
 """
@@ -6,21 +6,35 @@ Results, parameters and context are kept as plain data: what cannot be told in J
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from gateway.states import STATES, State
-from gateway.transition import Obj, Transition, plain, text_of
+from gateway.transition import MAX_ITEMS, Obj, Transition, cut, plain, text_of
+
+log = logging.getLogger("gateway.delivery")
 
 LARGEST_EXACT_INTEGER = 2**63 - 1
 """Larger integers become text: few readers of JSON keep them exact, and Python refuses to write the largest."""
 
 
 def encode(transition: Transition) -> str:
-    """``transition`` as one JSON object, ASCII only."""
-    document = {
+    """``transition`` as one JSON object, ASCII only.
+
+    Of one that a program made with anything at all in its fields, only what happened to whom is kept.
+    """
+    try:
+        return json.dumps(_whole(transition), separators=(",", ":"))
+    except Exception as error:
+        log.warning("a transition could not be kept whole", extra={"id": transition.id, "error": type(error).__name__})
+        return json.dumps(_bare(transition), separators=(",", ":"))
+
+
+def _whole(transition: Transition) -> dict[str, Any]:
+    return {
         "id": transition.id,
         "source": transition.source,
         "occurred_at": transition.occurred_at.isoformat(),
@@ -28,7 +42,18 @@ def encode(transition: Transition) -> str:
         "old_state": None if transition.old_state is None else _state(transition.old_state),
         "new_state": _state(transition.state),
     }
-    return json.dumps(document, separators=(",", ":"))
+
+
+def _bare(transition: Transition) -> dict[str, Any]:
+    obj, old, new = transition.obj, transition.old_state, transition.state
+    return {
+        "id": transition.id,
+        "source": transition.source,
+        "occurred_at": transition.occurred_at.isoformat(),
+        "obj": {"kind": obj.kind, "name": text_of(obj.name)},
+        "old_state": None if old is None else {"type": old.type, "result": None},
+        "new_state": {"type": new.type, "message": cut(text_of(new.message)), "result": None},
+    }
 
 
 def decode(text: str) -> Transition:
@@ -56,7 +81,7 @@ def _run(obj: Obj) -> dict[str, Any]:
         "name": obj.name,
         "run_id": obj.run_id,
         "run_name": obj.run_name,
-        "tags": list(obj.tags),
+        "tags": list(obj.tags[:MAX_ITEMS]),
         "parameters": _json(plain(obj.parameters)),
         "labels": _json(plain(obj.labels)),
         "url": obj.url,
@@ -79,7 +104,7 @@ def _state(state: State) -> dict[str, Any]:
     written = {
         "type": state.type,
         "name": "" if state.name == state.type else state.name,
-        "message": text_of(state.message),
+        "message": cut(text_of(state.message)),
         "result": _json(plain(state.result)),
         "context": _json(plain(state.context)),
         "timestamp": state.timestamp.isoformat(),

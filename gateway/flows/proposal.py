@@ -9,7 +9,7 @@ from gateway.flows.signals import ENDRUN
 from gateway.handlers import StateHandler, call_handlers
 from gateway.states import Failed, State
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger("gateway.flows")
 
 
 class Watched(Protocol):
@@ -29,5 +29,5 @@ def settled(obj: Watched, old_state: State, proposed: State) -> State:
         return call_handlers(obj.state_handlers, obj, old_state, proposed)
     except Exception as error:
         # The log is the only one to be told. Not the error's text: it may hold the address of a webhook.
-        _log.error("a state handler of %r raised %s; see the result of its state", obj, type(error).__name__)
+        log.error("a state handler of %r raised %s; see the result of its state", obj, type(error).__name__)
         raise ENDRUN(Failed(f"Unexpected error while calling state handlers: {error!r}", error)) from error

@@ -17,7 +17,15 @@ from jinja2 import Undefined, nodes
 
 from gateway.rules.filters import PATTERN_TESTS, Filter
 from gateway.rules.message_filters import MESSAGE_FILTERS, TEMPLATE_FILTERS
-from gateway.rules.operators import COMPARISONS, SYMBOLS, arithmetic, arithmetic_type, comparison_problem, described
+from gateway.rules.operators import (
+    COMPARISONS,
+    SYMBOLS,
+    arithmetic,
+    arithmetic_type,
+    comparison_problem,
+    described,
+    merged,
+)
 from gateway.rules.predicates import TESTS, known_pattern
 from gateway.rules.regex import PatternError
 from gateway.rules.schema import (
@@ -551,18 +559,6 @@ def _check_literal_values(node: nodes.Expr, possible: frozenset[str]) -> None:
     for item in written:
         if isinstance(item, nodes.Const) and isinstance(item.value, str) and item.value not in possible:
             raise error_at(item, f"{item.value!r} can never match", item.value, possible)
-
-
-def merged(left: Ty, right: Ty) -> Ty:
-    """The type of a value that is of one type or the other."""
-    if left == right:
-        return left
-    if NONE in (left, right):
-        return (right if left == NONE else left).or_none()
-    if left.name == right.name and left.model is right.model:
-        item = left.item if left.item == right.item else None
-        return Ty(left.name, left.model, item, left.optional or right.optional)
-    return ANY
 
 
 def _common(types: Sequence[Ty]) -> Ty:

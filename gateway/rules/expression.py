@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any
@@ -11,66 +10,36 @@ from typing import Any
 from jinja2 import nodes
 
 from gateway.errors import LanguageError
-from gateway.rules.lowering import BUILTINS, Lowered, lower, prologue
+from gateway.inprocess import observe
+from gateway.rules.lowering import Lowered, Lowering, prologue
 from gateway.rules.needs import ALL_CELLS, KIND_CELLS, Need, need_of
-from gateway.rules.schema import roots
-from gateway.rules.syntax import parse_expression
-from gateway.rules.tokens import ExpressionEnvironment
-from gateway.states import STATES, State
+from gateway.rules.nothing import BUILTINS
+from gateway.rules.schema import Root, roots
+from gateway.rules.sugar import Sugar
+from gateway.rules.syntax import error_at, operands, parse_expression
+from gateway.rules.tokens import ExpressionEnvironment, conjuncts
+from gateway.states import State
 from gateway.transition import Kind, Obj, Transition
 
 LONGEST = 4_000
 """Characters of an expression."""
 
-REMEMBERED = 65_536
+REMEMBERED = 32_768
 """Compiled checks kept, so that a reload compiles only what changed."""
 
-_GLOB = re.compile(r"[*?[]")
+NO_SUGAR = Sugar()
+
 _UNKNOWN: dict[Kind, Obj] = {"task": Obj("task", ""), "flow": Obj("flow", "")}
+_SCOPES: dict[Kind | None, dict[str, Root]] = {on: roots(on) for on in (None, "task", "flow")}
 _environment = ExpressionEnvironment()
 
 
 @dataclass(frozen=True, slots=True)
-class Sugar:
-    """The common conditions of a handler, written without an expression. Empty means no condition.
+class Condition:
+    """One of the conditions that must all hold: how it is computed, and what it needs."""
 
-    Attributes:
-        state: types the new state is of; ``Failed`` stands for every kind of failure, as ``state is failed``.
-        flow: globs, one of which the flow's name fits.
-        task: globs, one of which the task's name fits.
-        tags_any: globs, one of which some tag fits.
-        tags_all: globs, each of which some tag fits.
-        tags_none: globs, none of which any tag fits.
-    """
-
-    state: tuple[str, ...] = ()
-    flow: tuple[str, ...] = ()
-    task: tuple[str, ...] = ()
-    tags_any: tuple[str, ...] = ()
-    tags_all: tuple[str, ...] = ()
-    tags_none: tuple[str, ...] = ()
-
-    def conditions(self) -> Iterator[tuple[str, nodes.Expr]]:
-        """Each condition as it is written, with the expression it stands for."""
-        if self.state:
-            family = [name for name, cls in STATES.items() if any(issubclass(cls, STATES[root]) for root in self.state)]
-            yield (
-                _written("state", self.state),
-                _compare(_path("state", "type"), "in", nodes.List([*map(_const, family)])),
-            )
-        if self.flow:
-            yield _written("flow", self.flow), _any(_fits(_path("flow", "name"), glob) for glob in self.flow)
-        if self.task:
-            yield _written("task", self.task), _any(_fits(_path("task", "name"), glob) for glob in self.task)
-        if self.tags_any:
-            yield _written("tags.any", self.tags_any), _any(_tagged(glob) for glob in self.tags_any)
-        for glob in self.tags_all:
-            yield _written("tags.all", (glob,)), _tagged(glob)
-        for glob in self.tags_none:
-            yield _written("tags.none", (glob,)), nodes.Not(_tagged(glob))
-
-
-NO_SUGAR = Sugar()
+    lowered: Lowered
+    need: Need
 
 
 class Check:
@@ -80,35 +49,51 @@ class Check:
         source: the text of ``when``; ``None`` if there is none.
         on: ``"task"`` or ``"flow"`` if only their transitions count.
         sugar: the conditions beside it.
-        need: what a transition must have for the condition to hold; what the index goes by.
-        lowered: the condition as a Python expression.
+        parts: what must all hold, in order.
+        need: what a transition must have for all of it to hold; what the index goes by.
     """
 
-    __slots__ = ("_run", "lowered", "need", "on", "source", "sugar")
+    __slots__ = ("_run", "need", "on", "parts", "source", "sugar")
 
-    def __init__(self, source: str | None, on: Kind | None, sugar: Sugar, need: Need, lowered: Lowered) -> None:
-        self.source, self.on, self.sugar, self.need, self.lowered = source, on, sugar, need, lowered
+    def __init__(self, source: str | None, on: Kind | None, sugar: Sugar, parts: tuple[Condition, ...]) -> None:
+        self.source, self.on, self.sugar, self.parts = source, on, sugar, parts
+        needs = (part.need for part in parts)
+        self.need = reduce(Need.both, needs, Need(exact=True)).within(KIND_CELLS[on] if on else ALL_CELLS)
         self._run: Callable[[Transition], Any] | None = None
 
-    def __call__(self, state: State) -> bool:
-        """Whether it holds for a new state of which nothing else is known: ``callback_factory``'s ``check``."""
-        return self.holds(Transition.of(_UNKNOWN[self.on or "task"], None, state))
+    @property
+    def code(self) -> str:
+        """The condition as one Python expression."""
+        return " and ".join(part.lowered.text for part in self.parts) or "True"
+
+    def __call__(self, state: Any) -> bool:
+        """Whether it holds for a new state, ours or Prefect 1's, of which nothing else is known."""
+        known = state if isinstance(state, State) else observe(self, None, state).state
+        return self.holds(Transition.of(_UNKNOWN[self.on or "task"], None, known))
 
     def holds(self, transition: Transition) -> bool:
         """Whether it holds; raises what the expression raises."""
         if self.on is not None and transition.kind != self.on:
             return False
         if self._run is None:
-            self._run = compile_function(self.lowered)
+            self._run = compile_function(self.code, [part.lowered for part in self.parts])
         return bool(self._run(transition))
 
     def conditions(self) -> list[tuple[str, Check]]:
-        """The conditions all of which must hold, each as written with a check of its own."""
-        parts = [*self.sugar.conditions(), *_conjuncts(self.source)]
-        found = [(text, _check_of(node, self.source or "", self.on)) for text, node in parts]
-        if self.on is not None:
-            found.insert(0, (f'on = "{self.on}"', _check_of(nodes.Const(True), "", self.on)))
-        return found
+        """The conditions all of which must hold, each as it is written, with a check of its own."""
+        on = [(f'on = "{self.on}"', Check(None, self.on, NO_SUGAR, ()))] if self.on else []
+        written = [text for text, _ in self.sugar.conditions(self.on)]
+        sugar = [
+            (text, Check(None, self.on, NO_SUGAR, (part,))) for text, part in zip(written, self.parts, strict=False)
+        ]
+        source = [(" ".join(text.split()), compile_check(text, on=self.on)) for text in self._written()]
+        return [*on, *sugar, *source]
+
+    def _written(self) -> list[str]:
+        """The texts that the outermost ``and`` of ``when`` joins."""
+        if self.source is None:
+            return []
+        return conjuncts(self.source) if isinstance(_parsed(self.source), nodes.And) else [self.source]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return restored, (self.source, self.on, self.sugar)
@@ -129,14 +114,10 @@ def compile_check(source: str | None, *, on: Kind | None = None, sugar: Sugar = 
     Raises:
         LanguageError: the expression is wrong, or can never hold.
     """
-    parts = [node for _, node in sugar.conditions()]
-    if source is not None:
-        parts.append(_parsed(source))
-    expression = reduce(nodes.And, parts) if parts else nodes.Const(True)
-    check = _check_of(expression, source or "", on)
-    if not check.need.cells:
-        raise LanguageError("can never match: no state and kind of object meets all its conditions")
-    return Check(source, on, sugar, check.need, check.lowered)
+    check = Check(source, on, sugar, tuple(_conditions(source, on, sugar)))
+    if not check.need.possible:
+        raise LanguageError("can never match: no transition meets all its conditions")
+    return check
 
 
 def restored(source: str | None, on: Kind | None, sugar: Sugar) -> Check:
@@ -145,113 +126,39 @@ def restored(source: str | None, on: Kind | None, sugar: Sugar) -> Check:
 
 
 def compile_value(source: str, *, on: Kind | None = None) -> Callable[[Transition], Any]:
-    """The value of an expression, whatever its type, as a function of the transition.
+    """The value of an expression, whatever its type, as a function of transitions (of kind ``on``, if given).
 
     Raises:
         LanguageError: the expression is wrong.
     """
-    return compile_function(lower(_parsed(source), roots(on), source))
+    expression = _parsed(source)
+    lowered = Lowering(_SCOPES[on], source).lower(expression)
+    if lowered.ty.name == "model":
+        raise error_at(expression, f"a whole {lowered.ty} is no value; pick an attribute, such as .name")
+    return compile_function(lowered.text, [lowered])
 
 
-def compile_function(lowered: Lowered) -> Callable[[Transition], Any]:
-    """A function of a transition ``e`` that evaluates ``lowered``."""
-    namespace = {**BUILTINS, **lowered.names}
-    exec(
-        compile(f"def run(e):\n{prologue(lowered.loads, lowered.lazy)} return {lowered.text}\n", "<when>", "exec"),
-        namespace,
-    )
+def compile_function(code: str, parts: list[Lowered]) -> Callable[[Transition], Any]:
+    """A function of a transition ``e`` that evaluates ``code``, made of ``parts``."""
+    namespace = dict(BUILTINS)
+    for part in parts:
+        namespace.update(part.names)
+    exec(compile(f"def run(e):\n{prologue(parts)} return {code}\n", "<when>", "exec"), namespace)
     return namespace["run"]  # type: ignore[no-any-return]
+
+
+def _conditions(source: str | None, on: Kind | None, sugar: Sugar) -> Iterator[Condition]:
+    """Every part of the check: first the sugar's, which no limit is set for, then those of ``when``."""
+    scope = _SCOPES[on]
+    for _, expression in sugar.conditions(on):
+        yield Condition(Lowering(scope, limited=False).lower(expression), need_of(expression))
+    if source is not None:
+        expression, lowering = _parsed(source), Lowering(scope, source)
+        for part in operands(expression) if isinstance(expression, nodes.And) else [expression]:
+            yield Condition(lowering.lower(part), need_of(part))
 
 
 def _parsed(source: str) -> nodes.Expr:
     if len(source) > LONGEST:
-        raise LanguageError(f"longer than {LONGEST} characters")
+        raise LanguageError(f"longer than {LONGEST:,} characters")
     return parse_expression(_environment, source)
-
-
-def _check_of(expression: nodes.Expr, source: str, on: Kind | None) -> Check:
-    lowered = lower(expression, roots(on), source)
-    need = need_of(expression)
-    cells = KIND_CELLS[on] if on else ALL_CELLS
-    return Check(source, on, NO_SUGAR, need.within(cells), lowered)
-
-
-# sugar as expressions
-
-
-def _const(value: str) -> nodes.Const:
-    return nodes.Const(value, lineno=1)
-
-
-def _path(root: str, attribute: str) -> nodes.Getattr:
-    return nodes.Getattr(nodes.Name(root, "load", lineno=1), attribute, "load", lineno=1)
-
-
-def _compare(left: nodes.Expr, op: str, right: nodes.Expr) -> nodes.Compare:
-    return nodes.Compare(left, [nodes.Operand(op, right, lineno=1)], lineno=1)
-
-
-def _any(parts: Iterable[nodes.Expr]) -> nodes.Expr:
-    return reduce(nodes.Or, parts)
-
-
-def _fits(name: nodes.Expr, glob: str) -> nodes.Expr:
-    if _GLOB.search(glob):
-        return nodes.Test(name, "glob", [_const(glob)], [], None, None, lineno=1)
-    return _compare(name, "eq", _const(glob))
-
-
-def _tagged(glob: str) -> nodes.Expr:
-    tags = _path("obj", "tags")
-    if not _GLOB.search(glob):
-        return _compare(_const(glob), "in", tags)
-    matching = nodes.Filter(tags, "select", [_const("glob"), _const(glob)], [], None, None, lineno=1)
-    return nodes.Filter(matching, "length", [], [], None, None, lineno=1)
-
-
-def _written(key: str, values: Sequence[str]) -> str:
-    return f"{key} = {', '.join(values)}"
-
-
-# an expression as the conditions it joins
-
-
-def _conjuncts(source: str | None) -> list[tuple[str, nodes.Expr]]:
-    """The parts of ``source`` that its outermost ``and`` joins, each with its text."""
-    if source is None:
-        return []
-    parts: list[nodes.Expr] = []
-    _split(_parsed(source), parts)
-    starts = [_offset(source, _leftmost(part)) for part in parts]
-    ends = [*starts[1:], len(source)]
-    return [(_tidy(source[start:end]), part) for start, end, part in zip(starts, ends, parts, strict=True)]
-
-
-def _split(node: nodes.Expr, parts: list[nodes.Expr]) -> None:
-    if isinstance(node, nodes.And):
-        _split(node.left, parts)
-        _split(node.right, parts)
-    else:
-        parts.append(node)
-
-
-def _leftmost(node: nodes.Node) -> nodes.Node:
-    """The node that is written first."""
-    for attribute in ("left", "expr", "expr1", "node"):
-        child = getattr(node, attribute, None)
-        if isinstance(child, nodes.Node) and not isinstance(node, nodes.Not):
-            return _leftmost(child)
-    return node
-
-
-def _offset(source: str, node: nodes.Node) -> int:
-    lines = source.split("\n")[: node.lineno - 1]
-    return sum(len(line) + 1 for line in lines) + getattr(node.lineno, "column", 1) - 1
-
-
-def _tidy(text: str) -> str:
-    """A part as it was written, without the ``and`` and the parentheses that belong to its neighbours."""
-    text = re.sub(r"\s+", " ", text).strip()
-    text = re.sub(r"[\s(]*\band[\s(]*$", "", text)
-    missing = text.count(")") - text.count("(")
-    return "(" * max(0, missing) + text

@@ -1,4 +1,7 @@
-"""Template filters for lists and mappings. All are pure; items are reached by key, never by attribute."""
+"""Template filters for lists and mappings. All are pure; items are reached by key, never by attribute.
+
+They raise ``UnfitValue`` for what they cannot work on; their docstrings are the reference for users.
+"""
 
 from __future__ import annotations
 

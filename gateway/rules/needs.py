@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 from jinja2 import nodes
 
+from gateway.rules.syntax import operands
 from gateway.states import PREDICATES, STATES
 from gateway.transition import Kind
 
@@ -24,28 +25,63 @@ CELLS: Mapping[tuple[str, Kind], int] = {
 """A number for every pair of a new state's type and an object's kind: a bit in a mask."""
 
 ALL_CELLS = (1 << len(CELLS)) - 1
-KIND_CELLS: Mapping[Kind, int] = {
+KIND_CELLS: Mapping[str, int] = {
     kind: sum(1 << number for (_, of), number in CELLS.items() if of == kind) for kind in KINDS
 }
 TYPE_CELLS: Mapping[str, int] = {
     state: sum(1 << number for (of, _), number in CELLS.items() if of == state) for state in STATES
 }
 
-FIELDS: Mapping[str, str] = {
-    "obj.name": "obj.name",
-    "task.name": "task.name",
-    "flow.name": "flow.name",
-    "obj.tags": "obj.tags",
-    "task.tags": "obj.tags",
-    "flow.tags": "flow.tags",
+READS: Mapping[tuple[str, ...], str] = {
+    ("obj", "name"): "e.obj.name",
+    ("task", "name"): "e.obj.name",
+    ("flow", "name"): "e.flow.name",
+    ("obj", "tags"): "e.obj.tags",
+    ("task", "tags"): "e.obj.tags",
+    ("flow", "tags"): "e.flow.tags",
+    ("event", "source"): "e.source",
 }
-"""Paths an expression may use → the field the index looks them up by. A task's tags are its obj's."""
+"""Paths the index can file by, and the Python that reads them of transition ``e``. A task is its transition's obj."""
 
-NAMES = frozenset({"obj.name", "task.name", "flow.name"})
-PREFIXED = "flow.name"
-"""The field that is also looked up by the beginnings of its value."""
+TAGS = frozenset({"e.obj.tags", "e.flow.tags"})
+"""Reads that give many texts, not one."""
 
+_MASKS: Mapping[tuple[str, ...], Mapping[str, int]] = {("state", "type"): TYPE_CELLS, ("obj", "kind"): KIND_CELLS}
 _WILD = "*?["
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A set of texts: some by name, and all that begin in certain ways. None of either is covered by another."""
+
+    values: frozenset[str] = frozenset()
+    prefixes: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, values: Iterable[str] = (), prefixes: Iterable[str] = ()) -> Texts:
+        """The set of these, each kept once."""
+        shortest: list[str] = []
+        for prefix in sorted(prefixes, key=len):
+            if not prefix.startswith(tuple(shortest)):
+                shortest.append(prefix)
+        return cls(frozenset(v for v in values if not v.startswith(tuple(shortest))), frozenset(shortest))
+
+    def __contains__(self, text: str) -> bool:
+        return text in self.values or self._begins(text)
+
+    def __or__(self, other: Texts) -> Texts:
+        return Texts.of(self.values | other.values, self.prefixes | other.prefixes)
+
+    def __and__(self, other: Texts) -> Texts:
+        values = (value for value in self.values | other.values if value in self and value in other)
+        prefixes = (text for text in self.prefixes | other.prefixes if self._begins(text) and other._begins(text))
+        return Texts.of(values, prefixes)
+
+    def __len__(self) -> int:
+        return len(self.values) + len(self.prefixes)
+
+    def _begins(self, text: str) -> bool:
+        return text.startswith(tuple(self.prefixes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +90,38 @@ class Need:
 
     Attributes:
         cells: a mask of the cells it can hold in.
-        values: for a field, the only values (or, of tags, some one of which) it can hold with.
-        prefixes: what the flow's name can begin with; ``None`` for anything.
+        texts: for a field (by how it is read), the only values it can hold with; of tags, one of them must be there.
         exact: the mask alone says all there is, so that its complement is the need of the negation.
     """
 
     cells: int = ALL_CELLS
-    values: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    prefixes: frozenset[str] | None = None
+    texts: Mapping[str, Texts] = field(default_factory=dict)
     exact: bool = False
+
+    @property
+    def possible(self) -> bool:
+        """Whether any transition can have it."""
+        return self.cells != 0 and all(self.texts.values())
 
     def within(self, cells: int) -> Need:
         """The same, in some cells only."""
-        return Need(self.cells & cells, self.values, self.prefixes, self.exact)
+        return Need(self.cells & cells, self.texts, self.exact)
 
     def both(self, other: Need) -> Need:
-        """The need of ``self and other``: either of two sets of values will do, so the smaller is kept."""
-        values = dict(self.values)
-        for name, allowed in other.values.items():
-            mine = values.get(name, allowed)
-            values[name] = (
-                mine if name.endswith("tags") and len(mine) <= len(allowed) else _narrower(name, mine, allowed)
-            )
-        return Need(self.cells & other.cells, values, self.prefixes or other.prefixes, self.exact and other.exact)
+        """The need of ``self and other``."""
+        texts = {**self.texts, **other.texts}
+        for read in self.texts.keys() & other.texts.keys():
+            mine, theirs = self.texts[read], other.texts[read]
+            texts[read] = min(mine, theirs, key=len) if read in TAGS else mine & theirs
+        return Need(self.cells & other.cells, texts, self.exact and other.exact)
 
     def either(self, other: Need) -> Need:
-        """The need of ``self or other``."""
-        shared = self.values.keys() & other.values.keys()
-        prefixes = self.prefixes | other.prefixes if self.prefixes and other.prefixes else None
-        values = {name: self.values[name] | other.values[name] for name in shared}
-        return Need(self.cells | other.cells, values, prefixes, self.exact and other.exact)
-
-
-def _narrower(name: str, mine: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-    return other if name.endswith("tags") else mine & other
+        """The need of ``self or other``; where one of them is impossible, the other's."""
+        if not self.possible or not other.possible:
+            left = other if other.possible else self
+            return Need(left.cells, left.texts)
+        texts = {read: self.texts[read] | other.texts[read] for read in self.texts.keys() & other.texts.keys()}
+        return Need(self.cells | other.cells, texts, self.exact and other.exact)
 
 
 ANYTHING = Need()
@@ -97,99 +131,130 @@ def need_of(node: nodes.Node) -> Need:
     """The need of a parsed expression."""
     match node:
         case nodes.And():
-            return need_of(node.left).both(need_of(node.right))
+            return reduce(Need.both, map(need_of, operands(node)))
         case nodes.Or():
-            return need_of(node.left).either(need_of(node.right))
+            return reduce(Need.either, map(need_of, operands(node)))
         case nodes.Not():
             inner = need_of(node.node)
             return Need(ALL_CELLS & ~inner.cells, exact=True) if inner.exact else ANYTHING
+        case nodes.Const():
+            return Need(ALL_CELLS if node.value else 0, exact=True)
+        case nodes.Name(name="task"):
+            return Need(KIND_CELLS["task"], exact=True)
         case nodes.Compare(ops=[operand]):
-            return _need_of_comparison(node.expr, operand)
+            return _of_comparison(node.expr, operand)
         case nodes.Test():
-            return _need_of_test(node)
+            return _of_test(node)
         case nodes.Call(node=nodes.Getattr() as method):
-            return _need_of_call(method, node.args)
+            return _of_call(method, node.args)
     return ANYTHING
 
 
-def _need_of_comparison(left: nodes.Expr, operand: nodes.Operand) -> Need:
-    path, value = _path(left), _constant(operand.expr)
-    if operand.op in ("ne", "notin") and path in ("state.type", "obj.kind"):
-        allowed = _values(operand.op == "ne", value)
-        return ANYTHING if allowed is None else Need(ALL_CELLS & ~_mask(path, allowed), exact=True)
-    if operand.op == "in" and isinstance(left, nodes.Const) and isinstance(left.value, str):
-        tags = FIELDS.get(_path(operand.expr) or "", "")
-        return Need(values={tags: frozenset({left.value})}) if tags.endswith("tags") else ANYTHING
-    if operand.op not in ("eq", "in"):
+def _of_comparison(left: nodes.Expr, operand: nodes.Operand) -> Need:
+    if operand.op == "in" and isinstance(left, nodes.Const):
+        return _of_tag(_path(operand.expr), left.value)
+    if operand.op == "eq" and isinstance(left, nodes.Const):
+        left, operand = operand.expr, nodes.Operand("eq", left)
+    path, values = _path(left), _texts(operand)
+    if path is None or values is None:
         return ANYTHING
-    allowed = _values(operand.op == "eq", value)
-    if allowed is None or path is None:
+    if path in _MASKS:
+        cells = _mask(_MASKS[path], values)
+        return Need(ALL_CELLS & ~cells if operand.op in ("ne", "notin") else cells, exact=True)
+    return _of_field(path, Texts.of(values)) if operand.op in ("eq", "in") else ANYTHING
+
+
+def _of_tag(path: tuple[str, ...] | None, tag: object) -> Need:
+    if path is None or READS.get(path) not in TAGS or not isinstance(tag, str):
         return ANYTHING
-    if path in ("state.type", "obj.kind"):
-        return Need(_mask(path, allowed), exact=True)
-    return Need(values={path: allowed}) if path in NAMES else ANYTHING
+    return _of_field(path, Texts.of([tag]))
 
 
-def _values(single: bool, value: Any) -> frozenset[str] | None:
-    """The texts a comparison allows; ``None`` when it is not about constant texts."""
-    values = [value] if single else value
-    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
-        return None
-    return frozenset(values)
+def _of_field(path: tuple[str, ...], texts: Texts) -> Need:
+    """What holds only if the field at ``path`` has one of ``texts``; there is a task only in a task's transition."""
+    cells = KIND_CELLS["task"] if path[0] == "task" else ALL_CELLS
+    read = _read(path)
+    return Need(cells, {} if read is None or "" in texts.prefixes else {read: texts})
 
 
-def _mask(path: str, allowed: Iterable[str]) -> int:
-    cells: Mapping[Any, int] = TYPE_CELLS if path == "state.type" else KIND_CELLS
-    return reduce(int.__or__, (cells.get(value, 0) for value in allowed), 0)
+def _read(path: tuple[str, ...]) -> str | None:
+    match path:
+        case ("obj" | "task", "labels", label):
+            return f"label(e.obj.labels, {label!r})"
+        case ("flow", "labels", label):
+            return f"label(e.flow.labels, {label!r})"
+    return READS.get(path)
 
 
-def _need_of_test(node: nodes.Test) -> Need:
+def _of_test(node: nodes.Test) -> Need:
     path = _path(node.node)
-    if path == "state":
-        return _need_of_state(node.name)
-    if node.name == "glob" and path in NAMES and node.args and isinstance(node.args[0], nodes.Const):
-        return _need_of_prefix(path, _before_wildcard(str(node.args[0].value)))
+    if path is None:
+        return ANYTHING
+    if path == ("state",):
+        return _of_state(node.name)
+    if path == ("task",) and node.name == "none":
+        return Need(KIND_CELLS["flow"], exact=True)
+    if node.name == "glob" and (pattern := _one_text(node.args)) is not None:
+        return _of_field(path, _globbed(pattern)) if READS.get(path) not in TAGS else ANYTHING
     return ANYTHING
 
 
-def _need_of_call(method: nodes.Getattr, arguments: list[nodes.Expr]) -> Need:
+def _of_call(method: nodes.Getattr, arguments: list[nodes.Expr]) -> Need:
     path = _path(method.node)
-    if path == "state" and method.attr.startswith("is_"):
-        return _need_of_state(method.attr.removeprefix("is_"))
-    if method.attr == "startswith" and path and len(arguments) == 1 and isinstance(arguments[0], nodes.Const):
-        return _need_of_prefix(path, str(arguments[0].value))
+    if path == ("state",) and method.attr.startswith("is_"):
+        return _of_state(method.attr.removeprefix("is_"))
+    if path is not None and method.attr == "startswith" and (prefix := _one_text(arguments)) is not None:
+        return _of_field(path, Texts.of(prefixes=[prefix]))
     return ANYTHING
 
 
-def _need_of_state(predicate: str) -> Need:
+@cache
+def _of_state(predicate: str) -> Need:
     if predicate == "final":
-        return Need(_mask("state.type", PREDICATES["finished"] - PREDICATES["looped"]))
+        return Need(_mask(TYPE_CELLS, PREDICATES["finished"] - PREDICATES["looped"]))
     types = PREDICATES.get(predicate)
-    return ANYTHING if types is None else Need(_mask("state.type", types), exact=True)
+    return ANYTHING if types is None else Need(_mask(TYPE_CELLS, types), exact=True)
 
 
-def _need_of_prefix(path: str, prefix: str) -> Need:
-    return Need(prefixes=frozenset({prefix})) if path == PREFIXED and prefix else ANYTHING
+def _mask(cells: Mapping[str, int], values: Iterable[str]) -> int:
+    return reduce(int.__or__, (cells.get(value, 0) for value in values), 0)
 
 
-def _before_wildcard(glob: str) -> str:
-    return glob[: min((at for at in map(glob.find, _WILD) if at >= 0), default=len(glob))]
+def _globbed(glob: str) -> Texts:
+    wild = [at for at in map(glob.find, _WILD) if at >= 0]
+    return Texts.of(prefixes=[glob[: min(wild)]]) if wild else Texts.of([glob])
 
 
-def _path(node: nodes.Node) -> str | None:
-    """``flow.name`` for the node that reads it; the new state has two names."""
-    if isinstance(node, nodes.Name):
-        return "state" if node.name == "new_state" else node.name
-    if isinstance(node, nodes.Getattr):
-        owner = _path(node.node)
-        return owner and f"{owner}.{node.attr}"
-    return None
+def _path(node: nodes.Node) -> tuple[str, ...] | None:
+    """``("flow", "name")`` for the node that reads it; the new state has two names."""
+    match node:
+        case nodes.Name():
+            return ("state" if node.name == "new_state" else node.name,)
+        case nodes.Getattr():
+            key = node.attr
+        case nodes.Getitem(arg=nodes.Const(value=str() as key)):
+            pass
+        case _:
+            return None
+    owner = _path(node.node)
+    return None if owner is None else (*owner, key)
 
 
-def _constant(node: nodes.Node) -> Any:
-    """The value of a literal, lists included; ``None`` for anything else."""
-    if isinstance(node, nodes.Const):
-        return node.value
-    if isinstance(node, (nodes.List, nodes.Tuple)) and all(isinstance(item, nodes.Const) for item in node.items):
-        return [item.value for item in node.items if isinstance(item, nodes.Const)]
+def _texts(operand: nodes.Operand) -> list[str] | None:
+    """The texts a comparison is with; ``None`` if it is with anything but constant texts."""
+    match operand.op, operand.expr:
+        case "eq" | "ne", nodes.Const():
+            items: list[Any] = [operand.expr]
+        case "in" | "notin", nodes.List() | nodes.Tuple() as literal:
+            items = literal.items
+        case _:
+            return None
+    values = [item.value for item in items if isinstance(item, nodes.Const) and isinstance(item.value, str)]
+    return values if len(values) == len(items) else None
+
+
+def _one_text(arguments: list[nodes.Expr]) -> str | None:
+    match arguments:
+        case [nodes.Const(value=str() as text)]:
+            return text
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import nodes
 
-from gateway.rules.schema import ANY, DATETIME, FLOAT, INT, TIMEDELTA, Ty, TypeName
+from gateway.rules.schema import ANY, DATETIME, FLOAT, INT, NONE, TIMEDELTA, Ty, TypeName
 from gateway.rules.values import UnfitValue, kind_of, refuse_longer
 
 Binary = Callable[[Any, Any], Any]
@@ -75,6 +75,18 @@ _TIMES: Mapping[tuple[str, str, str], Ty] = {
     ("+", "timedelta", "timedelta"): TIMEDELTA,
     ("-", "timedelta", "timedelta"): TIMEDELTA,
 }
+
+
+def merged(left: Ty, right: Ty) -> Ty:
+    """The type of a value that is of one type or the other."""
+    if left == right:
+        return left
+    if NONE in (left, right):
+        return (right if left == NONE else left).or_none()
+    if left.name == right.name and left.model is right.model:
+        item = left.item if left.item == right.item else None
+        return Ty(left.name, left.model, item, left.optional or right.optional)
+    return ANY
 
 
 def arithmetic_type(symbol: str, left: Ty, right: Ty) -> Ty | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as sre_parser  # type: ignore[attr-defined]
 from typing import Any, Protocol
@@ -31,6 +32,10 @@ WIDE = 32
 
 HOPELESS = 99
 
+RE2_MEMORY = 64 << 20
+"""Bytes RE2 may use for one pattern; it takes them only as a text needs them."""
+
+_ANCHORS = [(sre.AT, sre.AT_BEGINNING), (sre.AT, sre.AT_BEGINNING_STRING)]
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 
 
@@ -65,25 +70,24 @@ class _Linear:
     """RE2. A set of one pattern avoids the slow match objects of its binding."""
 
     def __init__(self, pattern: str) -> None:
-        self._search, self._match = (
-            _re2_set(pattern, re2._Anchor.UNANCHORED),
-            _re2_set(pattern, re2._Anchor.ANCHOR_START),
-        )
+        options = re2.Options()
+        options.log_errors, options.max_mem = False, RE2_MEMORY
+        re2.compile(pattern, options)  # whose error says what is wrong, which a set's does not
+        self._search, self._match = re2.Set.SearchSet(options), re2.Set.MatchSet(options)
+        for compiled in (self._search, self._match):
+            compiled.Add(pattern)
+            compiled.Compile()
 
     def search(self, text: str) -> bool:
-        return bool(self._search.Match(text))
+        return bool(self._search.Match(_encodable(text)))
 
     def match(self, text: str) -> bool:
-        return bool(self._match.Match(text))
+        return bool(self._match.Match(_encodable(text)))
 
 
-def _re2_set(pattern: str, anchor: Any) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    compiled = re2.Set(anchor, options)
-    compiled.Add(pattern)
-    compiled.Compile()
-    return compiled
+def _encodable(text: str) -> str:
+    """``text`` as RE2 can take it: halves of a surrogate pair, which no UTF-8 has, become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def compile_pattern(pattern: str) -> Pattern:
@@ -96,14 +100,21 @@ def compile_pattern(pattern: str) -> Pattern:
         try:
             return _Linear(pattern)
         except re2.error as error:
-            raise PatternError(f"not a regular expression: {error}") from None
+            raise PatternError(f"not a regular expression: {_reason(error)}") from None
     try:
-        worst = degree(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # Python will read such a pattern otherwise one day
+            worst, tame = degree(pattern), _Tame(pattern)
+    except (re.error, FutureWarning, RecursionError, OverflowError) as error:
         raise PatternError(f"not a regular expression: {error}") from None
     if worst > HIGHEST_DEGREE:
         raise PatternError("could be made to run for a very long time; write it simpler, or install gateway[re2]")
-    return _Tame(pattern)
+    return tame
+
+
+def _reason(error: Exception) -> str:
+    reason = error.args[0]
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
 
 
 def degree(pattern: str) -> float:
@@ -116,15 +127,7 @@ def degree(pattern: str) -> float:
     power, choices = _worst(tree)
     if power >= HOPELESS or choices > MOST_CHOICES:
         return HOPELESS
-    anchored = (
-        bool(tree.data)
-        and tree.data[0][0] is sre.AT
-        and tree.data[0][1]
-        in (
-            sre.AT_BEGINNING,
-            sre.AT_BEGINNING_STRING,
-        )
-    )
+    anchored = bool(tree.data) and tree.data[0] in _ANCHORS
     return power if anchored else power + 1
 
 

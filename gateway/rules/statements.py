@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import UndefinedError, nodes
 
 from gateway.errors import LanguageError, RenderError
-from gateway.rules.evaluator import Evaluator, Run, Typed, merged
+from gateway.rules.evaluator import Evaluator, Run, Typed
 from gateway.rules.list_filters import items_of
-from gateway.rules.operators import described
+from gateway.rules.operators import described, merged
 from gateway.rules.schema import ANY, STR, Ty
 from gateway.rules.scope import Scope
 from gateway.rules.syntax import error_at

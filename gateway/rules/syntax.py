@@ -69,6 +69,15 @@ def error_at(node: object, message: str, word: str | None = None, options: Itera
     return LanguageError(message, int(line), getattr(line, "column", 1), nearest(word, options) if word else None)
 
 
+def operands(chain: nodes.BinExpr) -> list[nodes.Expr]:
+    """What a chain of one operator joins: ``a and b and c`` is one thing of three parts, not a pair of a pair."""
+    parts, kind, node = [chain.right], type(chain), chain.left
+    while type(node) is kind:
+        parts.append(node.right)
+        node = node.left
+    return [node, *reversed(parts)]
+
+
 def parse_expression(environment: LanguageEnvironment, source: str) -> nodes.Expr:
     """Parse ``source`` as one Jinja2 expression.
 

@@ -1,4 +1,7 @@
-"""Template filters for text and numbers. All are pure; none makes a text over the limit."""
+"""Template filters for text and numbers. All are pure; none makes a text over the limit.
+
+They raise ``UnfitValue`` for what they cannot work on; their docstrings are the reference for users.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Template filters for times and durations. The clock is never read: a reference is an argument."""
+"""Template filters for times and durations. The clock is never read: a reference is an argument.
+
+They raise ``UnfitValue`` for what they cannot work on; their docstrings are the reference for users.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ExpressionEnvironment(LanguageEnvironment):
 
 def tokens(source: str) -> Iterator[Token]:
     """The tokens of an expression; raises ``TemplateSyntaxError`` at a character that begins none."""
-    line, line_start, at = 1, 0, 0
+    line, line_start, at, before = 1, 0, 0, ""
     while at < len(source):
         position = Position(line)
         position.column = at - line_start + 1
@@ -55,9 +55,28 @@ def tokens(source: str) -> Iterator[Token]:
             what = "a text without its closing quote" if source[at] in "'\"" else f"unexpected {source[at]!r}"
             raise TemplateSyntaxError(what, position)
         at, kind, text = found.end(), found.lastgroup or "", found.group()
+        if kind == "string":
+            if before == "string":
+                raise TemplateSyntaxError("two texts in a row; join them with ~", position)
+            position.written = text
+        if kind != "blank":
+            before = kind
         if kind == "operator":
             yield Token(position, operators[text], text)
         elif kind != "blank":
             yield Token(position, kind, _VALUES[kind](text))  # type: ignore[arg-type]  # jinja2 too has numbers here
         if "\n" in text:
             line, line_start = line + text.count("\n"), found.start() + text.rindex("\n") + 1
+
+
+def conjuncts(source: str) -> list[str]:
+    """The texts between the outermost ``and``s of an expression that is otherwise in order."""
+    cuts, depth, before = [0], 0, ""
+    for found in _TOKEN.finditer(source):
+        text = found.group()
+        depth += (text in ("(", "[")) - (text in (")", "]"))
+        if depth == 0 and text == "and" and before != ".":
+            cuts += found.span()
+        before = text
+    cuts.append(len(source))
+    return [source[start:end].strip() for start, end in zip(cuts[::2], cuts[1::2], strict=True)]

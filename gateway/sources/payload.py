@@ -1,4 +1,4 @@
-"""The native JSON form of a transition: what the command line, files and the HTTP intake take.
+"""The JSON form of a transition, as the argument EVENT of the command line takes it.
 
 Validated by pydantic, then turned into the slotted classes that rules and templates see.
 """
@@ -118,7 +118,7 @@ class TransitionPayload(Part):
     id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="makes a repeat harmless"
     )
-    source: Annotated[str, Field(max_length=100)] = Field(default="http", description="where it came from")
+    source: Annotated[str, Field(max_length=100)] = Field(default="event", description="where it came from")
     obj: ObjPayload
     old_state: StatePayload | None = None
     new_state: StatePayload

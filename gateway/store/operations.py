@@ -64,7 +64,7 @@ def next_ids(connection: Connection, number: int) -> range:
     return range(last - number + 1, last + 1)
 
 
-# --- accept -----------------------------------------------------------------------------------------------------
+# accept
 
 
 def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance]) -> list[Accepted]:
@@ -197,7 +197,7 @@ def delivery_of(row: Row[Any]) -> Delivery:
     )
 
 
-# --- claim and give back ----------------------------------------------------------------------------------------
+# claim and give back
 
 _NOW: BindParameter[int] = bindparam("now")
 
@@ -262,7 +262,7 @@ def release(connection: Connection, node: int, arguments: Sequence[None]) -> lis
     return [released for _ in arguments]
 
 
-# --- record -----------------------------------------------------------------------------------------------------
+# record
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +374,7 @@ def _insert_fallbacks(connection: Connection, node: int, records: Sequence[Recor
     return made
 
 
-# --- by hand ----------------------------------------------------------------------------------------------------
+# by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,7 +433,7 @@ def _move(connection: Connection, one: Delivery, status: Status, at: datetime, *
     entries.post(connection)
 
 
-# --- the wall clock ---------------------------------------------------------------------------------------------
+# the wall clock
 
 SMALLEST_STEP = timedelta(seconds=2)
 

@@ -99,7 +99,11 @@ class SqliteFile:
     sync: Sync
 
     def open(self) -> Database:
-        """Open files and connections for the current process."""
+        """Open files and connections for the current process.
+
+        Raises:
+            StoreError: the file or its folder cannot be made or opened.
+        """
         path = self.path.absolute()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -202,7 +202,7 @@ class Store(Questions):
         """Tell the other nodes which configuration runs here, with the next heartbeat."""
         self._current().config_hash = config_hash
 
-    # --- changes
+    # changes
 
     def accept(self, acceptance: Acceptance) -> Future[Accepted]:
         """Keep a transition and its deliveries, all or nothing."""

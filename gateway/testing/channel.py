@@ -20,6 +20,7 @@ class ScriptedChannel:
     """
 
     format: Format = "text"
+    default_rate = 0.0
 
     def __init__(self, name: str = "oncall", script: Iterable[Outcome] = (), *, width: int = 4) -> None:
         self.name, self.width = name, width
@@ -44,7 +45,7 @@ class ScriptedChannel:
         with self._lock:
             self._sending -= 1
             if not opened:
-                return Outcome("unknown", "timeout")
+                return Outcome("unknown", "read_timeout")
             if outcome.kind == "delivered":
                 self.delivered.append(message)
         return outcome

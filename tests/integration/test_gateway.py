@@ -299,7 +299,7 @@ def test_what_a_killed_process_owes_goes_out_at_the_next_start(write, opened, se
 
 def test_the_end_of_a_process_sends_what_is_due(write, tmp_path: Path) -> None:
     config = write(
-        '[[handler]]\nname = "failed"\nwhen = "state is failed"\nto = "screen"\n',
+        '[[handler]]\nname = "failed"\nwhen = "state is failed"\nto = ["screen", "box"]\n',
         '[channel.screen]\nurl = "console://"\n',
     )
     script = textwrap.dedent("""

@@ -26,11 +26,11 @@ def test_a_dead_letter_is_told_once_for_all_of_a_channel(write, opened, sent) ->
     assert "work: Failed" in sent.messages[0].body
 
 
-def test_a_parked_channel_is_told_through_the_others(write, opened, sent, eventually) -> None:
+def test_a_parked_channel_is_told_through_the_others(write, opened, sent, until) -> None:
     gateway = opened(write(OPS.replace('["box"]', '["box", "lost"]') + TOLD, LOST.format("channel")), watch=False)
 
     fail(gateway)
-    eventually(lambda: sent.messages)
+    until(lambda: sent.messages)
 
     assert [message.title for message in sent.messages] == ["my flows: a channel is down"]
     handlers = {(row.handler, row.channel) for row in gateway.store.deliveries(DeliveryFilter())}

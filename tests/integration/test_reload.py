@@ -17,14 +17,14 @@ def fail(gateway, name: str = "work") -> None:
     gateway(Task(name=name), states.Running(), states.Failed("boom"))
 
 
-def test_a_good_edit_takes_effect_while_running(write, opened, sent, eventually) -> None:
+def test_a_good_edit_takes_effect_while_running(write, opened, sent, until) -> None:
     reloads = []
     config = write(HANDLER.format("before"))
     gateway = opened(config, on_reload=reloads.append)
     fail(gateway)
 
     write(HANDLER.format("after"))
-    eventually(lambda: reloads)
+    until(lambda: reloads)
     fail(gateway)
     gateway.drain()
 
@@ -91,14 +91,14 @@ def test_a_deleted_folder_leaves_the_same_ruleset(write, opened, tmp_path: Path)
     assert gateway.reload().accepted
 
 
-def test_a_refused_edit_is_told_once_and_mended_by_the_next(write, opened, eventually) -> None:
+def test_a_refused_edit_is_told_once_and_mended_by_the_next(write, opened, until) -> None:
     reloads = []
     gateway = opened(write(HANDLER.format("good")), on_reload=reloads.append)
 
     write("[[handler]\n")
-    eventually(lambda: len(reloads) == 1)
+    until(lambda: len(reloads) == 1)
     write(HANDLER.format("better"))
-    eventually(lambda: len(reloads) == 2)
+    until(lambda: len(reloads) == 2)
 
     assert [reloaded.accepted for reloaded in reloads] == [False, True]
     assert gateway.ruleset.handlers[0].written.message == "better"
@@ -114,7 +114,7 @@ def test_a_channel_whose_address_stayed_keeps_its_instance(write, opened) -> Non
     assert gateway.ruleset.destinations["box"].channel is channel
 
 
-def test_an_edited_secret_file_changes_the_channel(write, opened, tmp_path: Path, bucket: str, eventually) -> None:
+def test_an_edited_secret_file_changes_the_channel(write, opened, tmp_path: Path, bucket: str, until) -> None:
     secret = tmp_path / "secrets" / "box"
     secret.parent.mkdir()
     secret.write_text("record://other\n")
@@ -125,13 +125,13 @@ def test_an_edited_secret_file_changes_the_channel(write, opened, tmp_path: Path
     replacement = secret.with_name("box.new")
     replacement.write_text(f"record://{bucket}\n")
     replacement.replace(secret)
-    eventually(lambda: reloads)
+    until(lambda: reloads)
 
     assert reloads[0].changes == ("channel 'own': its secret changed",)
     assert gateway.ruleset.destinations["own"].address == f"record://{bucket}"
 
 
-def test_an_edited_template_file_takes_effect(write, opened, sent, tmp_path: Path, eventually) -> None:
+def test_an_edited_template_file_takes_effect(write, opened, sent, tmp_path: Path, until) -> None:
     templates = tmp_path / "templates"
     templates.mkdir()
     (templates / "told.md.j2").write_text("old text")
@@ -140,7 +140,7 @@ def test_an_edited_template_file_takes_effect(write, opened, sent, tmp_path: Pat
     gateway = opened(config, on_reload=reloads.append)
 
     (templates / "told.md.j2").write_text("new text")
-    eventually(lambda: reloads)
+    until(lambda: reloads)
     fail(gateway)
     gateway.drain()
 

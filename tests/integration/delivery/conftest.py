@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -88,14 +87,3 @@ def open_desk(url: str) -> Iterator[Callable[..., Desk]]:
         for lane in desk.dispatcher._lanes.values():
             lane.runtime.channel.gate.set()
         desk.close()
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], object]], None]:
-    def wait(holds: Callable[[], object], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.005)
-
-    return wait

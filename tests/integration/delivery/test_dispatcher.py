@@ -265,6 +265,24 @@ def test_a_required_delivery_does_not_exceed_the_width_and_does_not_wait_for_eve
     assert desk.status(delivery) == "dead"
 
 
+def test_workers_wait_while_a_required_delivery_takes_the_only_place(open_desk: Any, until: Until) -> None:
+    oncall = ScriptedChannel(width=1)
+    oncall.gate.clear()
+    desk = open_desk(oncall)
+    (delivery,) = desk.accept(notification(required=True)).required
+    waiting = threading.Thread(target=desk.dispatcher.deliver_now, args=[delivery])
+    waiting.start()
+    until(lambda: oncall.attempts)
+
+    desk.tell()
+    oncall.gate.wait(0.1)
+    oncall.gate.set()
+    waiting.join()
+
+    assert desk.dispatcher.drain(20) == 0
+    assert (oncall.most_at_once, len(oncall.delivered)) == (1, 2)
+
+
 def test_a_required_delivery_to_a_channel_that_is_gone_fails(open_desk: Any) -> None:
     desk = open_desk(ScriptedChannel())
     (delivery,) = desk.accept(notification("gone", required=True)).required
@@ -287,7 +305,7 @@ def test_a_channel_that_raises_loses_nothing(open_desk: Any, until: Until) -> No
 
     until(lambda: desk.status(delivery) == "delivered")
     first = desk.history(delivery).attempts[0]
-    assert (first.outcome, first.detail) == ("unknown", "RuntimeError")
+    assert (first.outcome, first.reason, first.detail) == ("unknown", "plugin_error", "RuntimeError")
 
 
 def test_deliveries_that_wait_past_their_time_are_given_up(open_desk: Any, until: Until) -> None:

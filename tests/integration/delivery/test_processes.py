@@ -219,7 +219,7 @@ def test_a_stopped_process_loses_its_claims_and_sends_them_no_more_when_it_goes_
     check_file(url)
 
 
-# --- forks
+# forks
 
 
 @pytest.fixture
@@ -229,6 +229,7 @@ def in_child() -> Iterator[Callable[[Callable[[], object]], int]]:
     def run(work: Callable[[], object]) -> int:
         pid = os.fork()
         if pid == 0:
+            signal.alarm(20)  # a child that hangs must not outlive the test
             code = 1
             try:
                 work()
@@ -309,7 +310,7 @@ def test_an_idle_child_keeps_none_of_its_dead_parents_locks(url: str, told: Path
         parent.stdout.close()
 
 
-# --- a full disk
+# a full disk
 
 FULL = """
 import resource, signal, sys

@@ -1,4 +1,4 @@
-"""What --help says, word for word. After a change: GATEWAY_REWRITE_GOLDEN=1 pytest tests/unit/cli/test_help.py"""
+"""What --help says, word for word. Set ``GATEWAY_GOLDEN=rewrite`` to write it anew, then read the difference."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ def help_of(command: tuple[str, ...]) -> str:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(("gateway", *command)))
 def test_help_is_as_written_down(command: tuple[str, ...]) -> None:
     golden = GOLDEN / f"{'-'.join(('gateway', *command))}.txt"
-    if os.environ.get("GATEWAY_REWRITE_GOLDEN"):
-        golden.write_text(help_of(command))
 
-    assert help_of(command) == golden.read_text()
+    if os.environ.get("GATEWAY_GOLDEN") == "rewrite":
+        golden.write_text(help_of(command))
+    else:
+        assert help_of(command) == golden.read_text()
 
 
 def test_every_command_has_its_help_written_down() -> None:

@@ -47,8 +47,8 @@ def test_a_table_that_is_not_on_a_terminal_is_never_cut_nor_padded(capsys) -> No
 
 
 def test_a_table_on_a_terminal_keeps_rows_to_one_line_where_told(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("gateway.cli.output.out._force_terminal", True)
-    monkeypatch.setattr("gateway.cli.output.out._width", 40)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
 
     table(("name", "text"), [("a", "word " * 30)], shortened=("text",))
 

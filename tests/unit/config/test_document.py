@@ -56,6 +56,14 @@ def test_a_broken_line_is_not_repeated_since_it_may_hold_a_secret(line: str) -> 
     assert "hunter2" not in repr(problem)
 
 
+def test_a_key_may_have_64_parts_and_no_more() -> None:
+    def problem(parts: int) -> object:
+        return parse_document(SourceFile("a.toml", ".".join("a" * parts) + " = 1")).problem
+
+    assert problem(64) is None
+    assert problem(65) is not None
+
+
 def test_prose_with_many_dots_is_not_taken_for_a_key() -> None:
     text = "a = '" + "One sentence. And another... " * 100 + "'"
 

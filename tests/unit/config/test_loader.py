@@ -98,7 +98,7 @@ def test_what_is_written_arrives_in_the_models() -> None:
 def test_every_key_is_found_in_its_file(
     path: KeyPath, inside: tuple[int, int] | None, place: tuple[str, int, int]
 ) -> None:
-    assert load_texts(a=CHANNELS, b=HANDLERS).where(path, inside=inside) == Position(*place)
+    assert load_texts(a=CHANNELS, b=HANDLERS).problem("error", path, "", inside=inside).position == Position(*place)
 
 
 def test_callers_add_problems_of_their_own() -> None:

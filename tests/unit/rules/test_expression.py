@@ -10,7 +10,8 @@ import pytest
 
 from gateway.errors import LanguageError
 from gateway.handlers import callback_factory
-from gateway.rules.expression import Sugar, compile_check, compile_value
+from gateway.rules.expression import compile_check, compile_value
+from gateway.rules.sugar import Sugar
 from gateway.states import Failed, Retrying, Running, Success, TimedOut
 from gateway.transition import Obj, Transition
 
@@ -66,6 +67,28 @@ def transition(**changed: object) -> Transition:
         ("'a' ~ state.start_time ~ state.result.nothing == 'a'", True),
         ("(1 if state is failed else 2) == 1", True),
         ("event.source == 'local' and event.id == 't-1'", True),
+        ("(old_state or state).type == 'Running'", True),
+        ("(old_state if state is running else state).type == 'Failed'", True),
+        ("(task and task.name) == 'load'", True),
+        ("state.message[0] == 't'", True),
+        ("(obj.tags|first) == 'prod'", True),
+        ("(obj.parameters.list|first) < 3", False),
+        ("([]|first) < 3", False),
+        ("(state.message[999] and obj.name).startswith('l')", False),
+        ("(state.message|replace(new='Time', old='time')).startswith('Time')", True),
+        (r"('a' ~ '\\' ~ 'b') is search('^a\\b$')", True),
+        ("-obj.map_index < 0", False),
+        ("state.result.nothing + 1 > 0", False),
+        ("flow.name.startswith(state.result.nothing)", False),
+        ("flow.name.startswith(state.result.flag)", False),
+        ("'x' in state.result.rows", False),
+        ("obj.tags is in [1]", False),
+        ("state.start_time is lt event.occurred_at", False),
+        ("state.result.items is even", False),
+        ("state.result.rows is odd", True),
+        ("obj.parameters|length == 1", True),
+        ("obj.tags|select('glob', 'pr*')|length == 1", True),
+        (" or ".join(f"flow.name == 'flow-{number}'" for number in range(40)), False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -130,6 +153,23 @@ def test_on_restricts_an_expression_to_one_kind() -> None:
         ("state.result.x()", 13, "cannot be called on untyped data"),
         ("flow.is_failed()", 6, "has no method"),
         ("flow is failed", 6, "needs a state"),
+        ("flow.name == 'a' and flow.name == 'b'", 1, "can never match"),
+        ("flow.name in ['a', 'b'] and flow.name.startswith('c')", 1, "can never match"),
+        ("false", 1, "can never match"),
+        ("task.name == 'a' and obj.kind == 'flow'", 1, "can never match"),
+        ("flow.name == 'etl' and task is none and obj.kind == 'task'", 1, "can never match"),
+        ("(state if state is failed else obj).name == 'x'", 2, "cannot stand in for something else"),
+        ("[state] | length > 0", 2, "a whole State cannot be used"),
+        ("obj.labels[state] == 'x'", 12, "a whole State cannot be used"),
+        ("1 < 2 in [2]", 10, "join them with 'and'"),
+        ("obj.tags | select('globb', 'x')", 12, "did you mean 'glob'?"),
+        ("state.result.__class__ == 'x'", 13, "is private"),
+        ("state is failed(x=1)", 7, "plain arguments"),
+        ("flow.name is even", 11, "needs a number"),
+        ("flow.name[obj.name] == 'x'", 14, "by its number"),
+        ("'a' 'b' == flow.name", 5, "two texts in a row"),
+        ("not " * 40 + "state is failed", None, "too large"),
+        ("(" * 1900 + "1" + ")" * 1900, 1, "nested too deeply"),
         ("flow.name.startswith()", 21, "takes 1 argument"),
         ("'x' + 3 == 4", 1, "join texts with ~"),
         (" and ".join(["state is failed"] * 200), None, "too large"),
@@ -205,3 +245,64 @@ def test_conditions_are_told_one_by_one_as_written() -> None:
         ("state is failed", True),
         ("(flow.name == 'x' or obj.name == 'y')", False),
     ]
+
+
+class Foreign:
+    """A state of another engine, known by the name of its class."""
+
+    def __init__(self, message: str) -> None:
+        self.message, self.result = message, None
+
+
+class Failing(Foreign):
+    pass
+
+
+def test_a_check_takes_the_states_of_other_engines() -> None:
+    failed = type("Failed", (Foreign,), {})("timeout")
+
+    assert compile_check("state is failed and state.message is search('time')")(failed) is True
+    assert compile_check("state is failed")(Failing("timeout")) is False
+
+
+def test_a_value_is_what_the_expression_gives_whatever_its_type() -> None:
+    told = transition()
+
+    assert compile_value("obj.run_id ~ '/' ~ state.type")(told) == "/Failed"
+    assert compile_value("state.result.rows + 1")(told) == 6
+    assert compile_value("obj.tags")(told) == ("prod",)
+    assert not compile_value("state.result.nothing")(told)
+    with pytest.raises(LanguageError, match="pick an attribute"):
+        compile_value("state")
+
+
+def test_an_equal_handler_is_compiled_once() -> None:
+    first, second = (compile_check("state is failed", on="task", sugar=Sugar(flow=("etl",))) for _ in range(2))
+
+    assert first is second
+    assert compile_check("state is failed", on="flow", sugar=Sugar(flow=("etl",))) is not first
+
+
+def test_a_text_keeps_its_blanks_when_its_condition_is_told() -> None:
+    told = transition(flow=Obj("flow", "a  b"))
+
+    parts = compile_check("state is failed\n  and flow.name == 'a  b'").conditions()
+
+    assert [part.holds(told) for _, part in parts] == [True, True]
+    assert [text for text, _ in parts] == ["state is failed", "flow.name == 'a b'"]
+
+
+def test_a_costly_field_is_read_once_however_often_it_is_used() -> None:
+    class Counting(dict[str, int]):
+        reads = 0
+
+        def items(self) -> object:  # type: ignore[override]
+            Counting.reads += 1
+            return super().items()
+
+    told = transition(state=Failed(result=Counting(rows=5)))
+
+    assert compile_check("state.result.rows > 3 and state.result.rows < 7 and state.result.nothing is undefined").holds(
+        told
+    )
+    assert Counting.reads == 1

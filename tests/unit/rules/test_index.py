@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from gateway.errors import LanguageError
-from gateway.rules.expression import Check, Sugar, compile_check
+from gateway.rules.expression import Check, compile_check
 from gateway.rules.index import Index
+from gateway.rules.sugar import Sugar
 from gateway.states import Failed, Running
 from gateway.transition import Obj, Transition
-
-_spec = importlib.util.spec_from_file_location("expressions", Path(__file__).parent / "expressions.py")
-expressions = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(expressions)
 
 ROUNDS = int(os.environ.get("GATEWAY_FUZZ", "1"))
 
 
-def checks_of(source, number: int) -> list[Check]:
+def checks_of(source: Any, number: int) -> list[Check]:
     checks = []
     while len(checks) < number:
         on = source.random.choice([None, None, "task", "flow"])
@@ -44,8 +41,8 @@ def asked_one_by_one(checks: list[Check], transition: Transition) -> tuple[list[
 
 
 @pytest.mark.parametrize("seed", range(2 * ROUNDS))
-def test_the_index_agrees_with_asking_every_check(seed: int) -> None:
-    source = expressions.Generator(seed)
+def test_the_index_agrees_with_asking_every_check(seed: int, generator: Any) -> None:
+    source = generator(seed)
     checks = checks_of(source, 600)
     index = Index(checks)
 
@@ -121,3 +118,102 @@ def test_only_checks_without_any_indexable_need_stay_unindexed() -> None:
     ]
 
     assert Index([compile_check(text) for text in texts]).unindexed == 1
+
+
+def test_checks_that_begin_alike_all_fail_if_their_beginning_raises() -> None:
+    texts = ["state.result < 3 and obj.max_retries > 1", "state.result < 3 and state is failed", "state.result < 3"]
+    index = Index([compile_check(text) for text in [*texts, "state is failed and obj.name is glob('*a*')"]])
+    transition, errors = failed(), []
+    transition.state.result = "text"
+
+    assert index.match(transition, errors) == [3]
+    assert [position for position, _ in errors] == [0, 1, 2]
+
+
+def test_an_alternative_that_is_impossible_may_still_raise() -> None:
+    check = compile_check("(state.result < 3 and flow.name == 'a' and flow.name == 'b') or state is failed")
+    transition, errors = failed(), []
+    transition.state.result = "text"
+
+    assert Index([check]).match(transition, errors) == []
+    assert [position for position, _ in errors] == [0]
+
+
+def test_checks_that_begin_alike_differ_in_the_rest() -> None:
+    begin = "old_state is running"
+    rests = ["obj.max_retries == 0", "obj.max_retries == 1", "state.result < 3", "state is failed"]
+    index = Index([compile_check(f"{begin} and {rest}") for rest in rests])
+    transition, errors = failed(), []
+    transition.state.result = "text"
+
+    assert index.match(transition, errors) == [0, 3]
+    assert [position for position, _ in errors] == [2]
+
+
+def test_a_check_under_several_tags_that_raises_is_reported_once() -> None:
+    index, errors = Index([compile_check("('a' in obj.tags or 'b' in obj.tags) and state.result < 3")]), []
+    transition = failed(tags=("a", "b"))
+    transition.state.result = "text"
+
+    assert index.match(transition, errors) == []
+    assert [position for position, _ in errors] == [0]
+
+
+def test_a_check_that_raises_is_silent_where_nobody_listens() -> None:
+    transition = failed()
+    transition.state.result = "text"
+
+    assert Index([compile_check("state.result < 3")]).match(transition) == []
+
+
+@pytest.mark.parametrize("value", [None, 3, ["x"], {"a": 1}])
+def test_a_label_that_is_no_text_disturbs_nobody(value: Any) -> None:
+    index = Index([compile_check("obj.labels.team == 'data'"), compile_check("state is failed")])
+    transition = failed()
+    transition.obj.labels = {"team": value}
+
+    assert index.unindexed == 1
+    assert index.match(transition) == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "indexed"),
+    [
+        ("flow.name == 'a'", True),
+        ("'a' == flow.name", True),
+        ("obj.labels['team'] == 'a'", True),
+        ("flow.name in ('a', 'b')", True),
+        ("flow.name in ['a', 3]", False),
+        ("flow.name != 'a'", False),
+        ("not flow.name == 'a'", False),
+        ("flow.name == 'a' or obj.name == 'b'", False),
+        ("flow.name == 'a' or flow.name.startswith('b')", True),
+        ("flow.name == 'a' or (flow.name == 'b' and state is failed)", True),
+        ("flow.name.startswith('')", False),
+        ("flow.name is glob('*')", False),
+        ("flow.name is glob('a')", True),
+        ("task.name.startswith('a')", True),
+        ("task.labels.team == 'a'", True),
+        ("event.source == 'http'", True),
+        ("'a' in task.tags", True),
+        ("'a' not in obj.tags", False),
+        ("flow.name|lower == 'a'", False),
+        ("(flow.name == 'a') if task else (flow.name == 'b')", False),
+    ],
+)
+def test_what_an_expression_is_found_by(text: str, indexed: bool) -> None:
+    assert (Index([compile_check(text)]).unindexed == 0) is indexed
+
+
+def test_several_threads_may_ask_a_new_index_at_once() -> None:
+    checks = [compile_check(f"state is failed and obj.max_retries >= {number % 7}") for number in range(800)]
+    index, transition = Index(checks), failed()
+    transition.obj.max_retries = 3
+    expected = [number for number in range(800) if number % 7 <= 3]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(found == expected for found in threads.map(lambda _: index.match(transition), range(64)))
+
+
+def test_an_index_of_nothing_finds_nothing() -> None:
+    assert Index([]).match(failed()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gateway.rules import regex
@@ -68,3 +70,42 @@ def test_a_wild_pattern_is_refused_without_re2(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(PatternError, match="very long time"):
         compile_pattern("(a+)+$")
+
+
+@pytest.mark.parametrize("engine", ["python", "re2"])
+def test_no_text_makes_a_search_raise(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine == "re2":
+        pytest.importorskip("re2")
+    else:
+        monkeypatch.setattr(regex, "re2", None)
+    pattern = compile_pattern("ü.b")
+
+    for text in ("", "\udc80", "\x00", "aü\udc80b", "x" * 100_000):
+        pattern.search(text)
+        pattern.match(text)
+    assert pattern.search("aüxb")
+
+
+def test_a_pattern_python_will_read_otherwise_one_day_is_refused_without_re2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regex, "re2", None)
+
+    with pytest.raises(PatternError, match="nested set"):
+        compile_pattern("[[a]")
+
+
+def test_re2_says_what_is_wrong_with_a_pattern() -> None:
+    pytest.importorskip("re2")
+
+    with pytest.raises(PatternError, match=r"invalid perl operator: \(\?="):
+        compile_pattern("(?=x)")
+
+
+def test_a_tame_pattern_is_quick_on_texts_made_to_slow_it_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regex, "re2", None)
+    texts = ["a" * 5_000, " " * 5_000 + "x", "a " * 2_500, "," * 5_000, "foo" * 2_000, "1" * 5_000, "ab" * 2_500]
+
+    for pattern in map(compile_pattern, TAME):
+        for text in texts:
+            started = time.process_time()
+            pattern.search(text)
+            assert time.process_time() - started < 0.5

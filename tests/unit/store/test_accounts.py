@@ -55,7 +55,7 @@ class Books(RuleBasedStateMachine):
         self.connection.close()
         self.connection.engine.dispose()
 
-    # --- what may happen
+    # what may happen
 
     @initialize()
     def first(self) -> None:
@@ -131,7 +131,7 @@ class Books(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds * SECOND
 
-    # --- what must hold
+    # what must hold
 
     @invariant()
     def the_ledger_balances_and_is_true(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -11,17 +10,12 @@ import pytest
 from gateway.store.nodes import PATIENCE, Watch
 from gateway.store.rows import Record
 from gateway.store.sqlite import open_store
-from gateway.store.store import Store
+from gateway.store.store import Session, Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
 
 SHORT_TTL = timedelta(seconds=0.4)
 
-
-def until(holds: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
+Until = Callable[[Callable[[], object]], None]
 
 
 @pytest.fixture
@@ -32,11 +26,12 @@ def pair(url: str) -> Iterator[tuple[Store, Store]]:
         store.close()
 
 
-def stop_beating(store: Store) -> None:
+def stop_beating(store: Store) -> Session:
     """As if the process had been stopped: it stays as it is and says nothing more."""
     session = store._session
     assert session is not None
     session.writer._beat = lambda: None
+    return session
 
 
 def test_every_open_store_is_a_node_of_its_own(pair: tuple[Store, Store]) -> None:
@@ -55,7 +50,9 @@ def test_a_closed_store_leaves_the_nodes_and_gives_back_its_claims(pair: tuple[S
     assert len(first.claim("oncall", 9, MOMENT).result()) == 1
 
 
-def test_claims_of_a_silent_node_return_and_it_may_not_send_them_any_more(pair: tuple[Store, Store]) -> None:
+def test_claims_of_a_silent_node_return_and_it_may_not_send_them_any_more(
+    pair: tuple[Store, Store], until: Until
+) -> None:
     first, second = pair
     (delivery,) = second.accept(acceptance(new_delivery(claimed=True))).result().deliveries
     before = second.node
@@ -70,7 +67,7 @@ def test_claims_of_a_silent_node_return_and_it_may_not_send_them_any_more(pair: 
 
 
 def test_what_a_silent_node_records_about_a_delivery_that_another_has_taken_is_refused(
-    pair: tuple[Store, Store],
+    pair: tuple[Store, Store], until: Until
 ) -> None:
     first, second = pair
     (delivery,) = second.accept(acceptance(new_delivery(claimed=True))).result().deliveries
@@ -84,29 +81,29 @@ def test_what_a_silent_node_records_about_a_delivery_that_another_has_taken_is_r
     assert first.record(Record(taken, "delivered", "ok", MOMENT, MOMENT)).result().kept
 
 
-def test_nodes_that_beat_keep_their_claims(pair: tuple[Store, Store]) -> None:
+def test_nodes_that_beat_keep_their_claims(pair: tuple[Store, Store], until: Until) -> None:
     first, second = pair
     (delivery,) = second.accept(acceptance(new_delivery(claimed=True))).result().deliveries
     owner = second.node
 
-    time.sleep(3 * SHORT_TTL.total_seconds())
+    until(lambda: all(node.heartbeat_at - node.started_at > 3 * SHORT_TTL for node in first.nodes()))
 
     assert not first.next_due()
     assert second.node == owner
     assert second.holds(delivery)
 
 
-def test_a_node_whose_claims_nobody_took_finds_out_by_a_heartbeat_and_goes_on(url: str) -> None:
+def test_a_node_whose_claims_nobody_took_finds_out_by_a_heartbeat_and_goes_on(url: str, until: Until) -> None:
     store = open_store(url, node_ttl=SHORT_TTL)
     (delivery,) = store.accept(acceptance(new_delivery(claimed=True))).result().deliveries
-    stop_beating(store)
-    time.sleep(SHORT_TTL.total_seconds())
+    session = stop_beating(store)
+    until(lambda: not session.is_fresh())
 
     assert store.holds(delivery)
     store.close()
 
 
-def test_the_configuration_that_runs_on_a_node_is_shown(pair: tuple[Store, Store]) -> None:
+def test_the_configuration_that_runs_on_a_node_is_shown(pair: tuple[Store, Store], until: Until) -> None:
     first, second = pair
 
     second.announce("c0ffee")

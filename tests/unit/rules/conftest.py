@@ -1,9 +1,14 @@
-"""Random expressions and transitions, for the tests that compare two ways to evaluate them."""
+"""Random expressions and transitions, for the tests that compare two ways to evaluate them.
+
+``GATEWAY_FUZZ=N`` makes these tests N times as long.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+
+import pytest
 
 from gateway.states import STATES
 from gateway.transition import Obj, Transition
@@ -16,6 +21,45 @@ DATA = [
     "state.result.value", "state.result.rows", "state.result.rows[1]", "state.result['value']", "state.result.nope",
     "state.result.nope.deeper", "state.result", "old_state.result.x", "obj.parameters.day",
 ]  # fmt: skip
+EXTRAS = [
+    "(old_state or state).type == 'Failed'",
+    "(task and task.name) == 'load'",
+    "(task.name or 'load') in ['load', 'web']",
+    "(old_state if old_state else state).message|length > 0",
+    "(state.result.value if task) == 7",
+    "obj.labels.get('team') == 'data'",
+    "obj.labels.get('nope', 'data') == 'data'",
+    "flow.flow.name == 'etl'",
+    "obj.flow.name.startswith('etl')",
+    "state.message[0] == 't'",
+    "(state.message ~ '-' ~ state.run_count) == 'ok-1'",
+    "state.start_time - state.timestamp == state.start_time",
+    "event.occurred_at - old_state.timestamp > state.timestamp - old_state.timestamp",
+    "-obj.map_index < 0",
+    "state.result.value + 1 > 3",
+    "state.run_count + 1 - obj.map_index == 0",
+    "(obj.tags|first) == 'prod'",
+    "(obj.tags|first|default('none')) == 'none'",
+    "state.result.value is even",
+    "state.result.value is divisibleby 7",
+    "state.result.value is number and state.result.value is gt 2",
+    "obj.map_index is lt 3",
+    "state.result is mapping",
+    "state.result is sequence",
+    "state.result.value is in [1, 7]",
+    "state.result.value is string",
+    "task is none",
+    "task is not none",
+    "task",
+    "state.message.lower().startswith(old_state.message)",
+    "state.message is upper",
+    "state.result.rows|length == 3",
+    "state.result.value|int > 3",
+    "(state.result.rows|sum) == 6",
+    "state.result.value|abs < 8",
+    "true",
+    "state.result.value",
+]
 NUMBERS = ["state.run_count", "task.max_retries", "flow.tags|length", "state.message|length", "obj.map_index"]
 LITERALS = ["'Failed'", "'Running'", "'etl'", "''", "'task'", "'data'", "'prod'", "'load'"]
 PREDICATES = ["failed", "retrying", "finished", "running", "timed_out", "final"]
@@ -31,6 +75,8 @@ class Generator:
 
     def atom(self) -> str:
         pick, chance = self._pick, self.random.random()
+        if self.random.random() < 0.15:
+            return pick(EXTRAS)
         if chance < 0.28:
             return f"{pick(TEXTS)} {pick(['==', '!=', 'in', 'not in', '<'])} {pick(LITERALS + TEXTS + DATA)}"
         if chance < 0.40:
@@ -81,9 +127,17 @@ class Generator:
         if chance < 0.55:
             return f"flow.name.startswith('{pick(['e', 'etl', 'etl_', 'w'])}') and ({expression})"
         if chance < 0.65:
-            return f"'{pick(['prod', 'nightly', 'x'])}' in {pick(['obj.tags', 'flow.tags'])} and ({expression})"
+            tags = pick(["obj.tags", "task.tags", "flow.tags"])
+            return f"'{pick(['prod', 'nightly', 'x'])}' in {tags} and ({expression})"
         if chance < 0.75:
             return f"(flow.name is glob('{pick(['e*', 'w?b', 'etl'])}') or obj.name == 'load') and ({expression})"
+        if chance < 0.8:
+            return f"({pick(['obj', 'task'])}.labels.team == 'data' or task.name in ['load', 'x']) and ({expression})"
+        if chance < 0.85:
+            first, second = pick(["prod", "x"]), pick(["nightly", "prod"])
+            return f"('{first}' in obj.tags or '{second}' in obj.tags) and {expression}"
+        if chance < 0.9:
+            return f"flow.name == '{name}' and flow.name.startswith('{pick(['e', 'w'])}') or {expression}"
         return expression
 
     def transition(self) -> Transition:
@@ -107,3 +161,9 @@ class Generator:
             else STATES[pick(["Running", "Pending", "Failed"])](timestamp=now - timedelta(minutes=3))
         )
         return Transition.of(obj, old, new, id="x", occurred_at=now)
+
+
+@pytest.fixture
+def generator() -> type[Generator]:
+    """What makes random expressions and transitions."""
+    return Generator
