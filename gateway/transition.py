@@ -222,4 +222,7 @@ def _public(attributes: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _key(key: object) -> str:
     """Text for a mapping's key; a task (any object with a name) is told by its name."""
-    return str.__str__(key) if isinstance(key, str) else str(getattr(key, "name", None) or _Walk().plain(key, 0))
+    if isinstance(key, str):
+        return str.__str__(key)
+    name = getattr(key, "name", None)
+    return name if type(name) is str and name else str(_Walk().plain(key, 0))

@@ -86,7 +86,7 @@ def open_reader(url: str, *, base: Path = Path()) -> Reader:
 def sqlite_path(url: str) -> Path:
     """The path in ``url``, as written; raises ``StoreError`` if it names no file."""
     path = url.removeprefix(PREFIX)
-    if path == url or not path or path == ":memory:":
+    if path == url or not path or path == ":memory:" or "\0" in path:
         raise StoreError(f"a store is a SQLite file such as {PREFIX}var/gateway.db")
     return Path(path)
 

@@ -341,3 +341,76 @@ def test_problems_of_all_kinds_are_told_together(write) -> None:
     told = str(raised.value)
     for part in ("faild", "'box'", "tsk", "slak", "NOT_SET_ANYWHERE"):
         assert part in told
+
+
+class Hostile(Exception):
+    """Raises when it is asked for its name or to be printed, and so does what it raises."""
+
+    @property
+    def name(self) -> str:
+        raise Hostile
+
+    def __str__(self) -> str:
+        raise Hostile
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("attach", [of_gateway, of_handler], ids=lambda function: function.__name__)
+def test_an_object_that_raises_whatever_is_asked_fails_no_flow_and_is_told(write, opened, sent, attach) -> None:
+    gw = opened(write('[[handler]]\nname = "retrying"\nto = "box"\nmessage = "{{ state.result.why }}"\n'))
+    new = states.Failed(Hostile(), {"why": Hostile()}).replace(name=Hostile())
+
+    assert attach(gw)(Hostile(), states.Running(), new) is new
+    gw.drain()
+
+    assert len(sent.messages) == 1
+
+
+def test_a_transition_that_cannot_be_looked_at_fails_no_flow(write, opened, caplog) -> None:
+    gw = opened(write(RETRYING))
+    broken = states.Failed("m")
+    del broken.final
+
+    assert gw(Hostile(), states.Running(), broken) is broken
+    assert "could not be handled" in caplog.text
+
+
+def test_after_the_end_a_transition_is_said_to_be_lost_and_fails_no_flow(write, opened, caplog) -> None:
+    gw = opened(write('[[handler]]\nname = "all"\nto = "box"\n'))
+    gw.close()
+
+    gw(Task(name="late"), states.Running(), states.Failed("m"))
+
+    assert "lost: the gateway is closed" in caplog.text
+
+
+FULL_DISK = """
+import resource, signal, sys
+from gateway import DeliveryError, Gateway, Task, states
+from gateway.channels import recording
+gateway = Gateway(sys.argv[1], watch=False)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+free = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, free[1]))
+try:
+    gateway(Task(name="work"), states.Running(), states.Failed("boom"))
+except DeliveryError:
+    print("refused")
+resource.setrlimit(resource.RLIMIT_FSIZE, free)
+gateway.close()
+print([message.body for message in recording(sys.argv[2]).messages])
+"""
+
+
+def test_a_required_message_that_a_full_disk_refuses_does_not_take_the_others_down(write, bucket) -> None:
+    config = write(
+        '[[handler]]\nname = "must"\nrequired = true\nto = "box"\nmessage = "must"\n'
+        '[[handler]]\nname = "may"\nto = "box"\nmessage = "may"\n'
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(config), bucket], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.splitlines() == ["refused", "['may']"]

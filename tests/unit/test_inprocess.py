@@ -236,3 +236,67 @@ def test_a_runner_stands_for_what_it_runs():
     assert observe(MyTaskRunner(), None, states.Running()).task.name == "load"
     assert observe(MyFlowRunner(), None, states.Running()).flow.name == "nightly"
     assert observe(MyFlowRunner(), None, states.Running()).kind == "flow"
+
+
+def refuse(self, *_):
+    raise RuntimeError("no")
+
+
+class Refusing:
+    """Raises, whatever is asked of it."""
+
+    name = tags = max_retries = message = result = __class__ = property(refuse)
+    __bool__ = __iter__ = __index__ = __str__ = refuse
+
+
+class Made:
+    """A task with anything for attributes."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+def test_an_object_that_raises_is_told_by_its_type():
+    transition = observe(Refusing(), Refusing(), Refusing())
+
+    assert (transition.obj.name, transition.obj.tags, transition.obj.max_retries) == ("Refusing", (), 0)
+    assert (transition.state.type, transition.state.name) == ("State", "Refusing")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"name": 3}, ("3", (), 0)),
+        ({"name": ["a"]}, ("['a']", (), 0)),
+        ({"name": "a", "tags": ["b", 1, None]}, ("a", ("", "1", "b"), 0)),
+        ({"name": "a", "tags": "prod"}, ("a", ("prod",), 0)),
+        ({"name": "a", "tags": 5}, ("a", (), 0)),
+        ({"name": "a", "tags": [["b"]]}, ("a", ("['b']",), 0)),
+        ({"name": "a", "max_retries": "many"}, ("a", (), 0)),
+        ({"name": "a", "max_retries": Refusing()}, ("a", (), 0)),
+    ],
+    ids=["number", "list", "mixed tags", "one tag", "tags a number", "tags lists", "retries text", "retries raise"],
+)
+def test_attributes_of_other_types_become_what_rules_expect(attributes, expected):
+    obj = observe(Made(**attributes), states.Running(), states.Failed("m")).obj
+
+    assert (obj.name, obj.tags, obj.max_retries) == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"parameters": 3},
+        {"flow_name": 3, "flow_run_id": 5, "task_full_name": ["a"], "flow_tags": 7, "map_index": "x"},
+        {"flow_name": Refusing(), "flow_run_id": Refusing(), "flow_tags": Refusing(), "parameters": Refusing()},
+        {"task_run_count": "x"},
+    ],
+    ids=["parameters", "types", "objects that raise", "count"],
+)
+def test_a_context_of_other_types_fails_nothing(values):
+    with context(**values):
+        transition = observe(Task("load", max_retries=1), states.Running(), states.Failed("m", run_count="x"))
+
+    obj, flow = transition.obj, transition.flow
+    assert all(type(text) is str for text in (obj.run_id, obj.run_name, flow.name, flow.run_id, *flow.tags))
+    assert (obj.parameters, obj.map_index, transition.state.final) == ({}, None, False)

@@ -213,3 +213,13 @@ def test_a_state_survives_pickling():
 )
 def test_severity_follows_the_type(severity, names):
     assert {name for name, value in SEVERITIES.items() if value == severity} == set(names.split())
+
+
+def test_a_subclass_made_elsewhere_cannot_name_a_type_that_rules_do_not_know():
+    class Mixin:
+        pass
+
+    class OutOfDisk(Mixin, states.Failed):
+        type = "OutOfDisk"
+
+    assert OutOfDisk("full").type == "Failed"

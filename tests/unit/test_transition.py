@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
 import pytest
 
@@ -202,3 +203,57 @@ def test_plain_data_has_a_total_limit() -> None:
         return 1 + sum(count(item) for item in value) if isinstance(value, list) else 1
 
     assert count(made) <= MAX_VALUES + 200
+
+
+class Hostile:
+    """Raises an error that cannot be printed, whatever is asked of it."""
+
+    def _raise(self, *_: object) -> None:
+        raise Unprintable
+
+    __eq__ = __bool__ = __len__ = __iter__ = __str__ = __repr__ = __hash__ = _raise  # type: ignore[assignment]
+    __class__ = name = property(_raise)  # type: ignore[assignment]
+
+
+class HostileDict(dict[str, int]):
+    items = __len__ = __iter__ = Hostile._raise  # type: ignore[assignment]
+
+
+class HostileText(str):
+    __slots__ = ()
+    __len__ = __str__ = __getitem__ = __eq__ = Hostile._raise  # type: ignore[assignment]
+    __hash__ = str.__hash__
+
+
+class HostileNumber(int):
+    __abs__ = __eq__ = __bool__ = __str__ = __repr__ = Hostile._raise  # type: ignore[assignment]
+    __hash__ = int.__hash__
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Hostile(), "<Hostile that cannot be read>"),
+        ([Hostile(), 1], ["<Hostile that cannot be read>", 1]),
+        ({"a": HostileDict(x=1)}, {"a": "<HostileDict that cannot be read>"}),
+        ({Hostile: 1}, {"<type>": 1}),
+        ([HostileText("text")], ["text"]),
+        ({HostileText("a"): 1}, {"a": 1}),
+        ([HostileNumber(3)], [3]),
+        ([Colour.RED], ["red"]),
+    ],
+    ids=["object", "in a list", "mapping", "class as key", "text", "text as key", "number", "enumeration"],
+)
+def test_what_raises_when_it_is_read_spoils_nothing_else(value, expected):
+    made = plain(value)
+
+    assert made == expected
+    assert all(type(item) in (str, int) for item in (made if isinstance(made, list) else [])), "no subclass is left"
+
+
+def test_the_text_of_a_text_that_refuses_to_print_is_told_by_its_type():
+    assert text_of(HostileText("x")) == "<HostileText that cannot be printed: Unprintable>"

@@ -13,7 +13,7 @@ import warnings
 import pytest
 import requests
 
-from gateway.channels import DELIVERED, Message, build
+from gateway.channels import DELIVERED, Message, build, check_url
 from gateway.testing import HttpSink, SmtpSink, answer
 
 UNTOUCHED = """
@@ -85,15 +85,32 @@ def test_nothing_of_a_delivery_reaches_the_log_of_the_process(sink: HttpSink, ca
     caplog.set_level(logging.DEBUG)
     logging.getLogger("apprise").setLevel(logging.DEBUG)
     try:
-        sink.plan(answer(500, "t0ken"))
-        build("hook", f"json://{sink.address}/t0ken").send(Message("x"), 5)
+        sink.plan(answer(200), answer(500, "t0ken"))
+        for _ in range(2):
+            build("hook", f"json://{sink.address}/t0ken").send(Message("x"), 5)
         build("mail", f"mailto://{sink.address}/?from=a@example.com&to=b@example.com&mode=insecure").send(
             Message("x"), 1
         )
     finally:
         logging.getLogger("apprise").setLevel(logging.NOTSET)
 
+    assert "t0ken" not in caplog.text, "urllib3 tells the path of every request"
     assert not [record for record in caplog.records if record.name == "apprise"]
+
+
+def test_a_sound_url_is_sound_however_much_the_host_logs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "apprise")
+
+    assert check_url("mailtos://user:pass@mail.example.org?to=a@example.org") == []
+
+
+def test_the_host_s_own_requests_are_still_logged(sink: HttpSink, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    build("hook", f"json://{sink.address}").send(Message("x"), 5)
+
+    requests.get(f"{sink.url}/own", timeout=5)
+
+    assert "/own" in caplog.text
 
 
 def test_what_the_host_logs_through_apprise_still_comes_out(caplog: pytest.LogCaptureFixture, sink: HttpSink) -> None:

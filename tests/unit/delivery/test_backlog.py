@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 
 from gateway.delivery.backlog import MOST, Backlog
 from gateway.errors import StoreFullError
@@ -59,3 +61,32 @@ def test_the_backlog_is_bounded_and_gives_up_the_oldest(caplog) -> None:
     assert "given up" in caplog.text
     backlog.close()
     assert done == [str(number) for number in range(1, MOST + 1)]
+
+
+def test_work_that_comes_after_the_end_is_said_to_be_lost(caplog) -> None:
+    backlog = Backlog()
+    backlog.close()
+
+    backlog.add(refusing(0, [], "late"))
+
+    assert "the gateway is closed" in caplog.text
+    assert len(backlog) == 0
+
+
+def test_a_forked_child_leaves_the_work_to_its_parent_and_can_do_its_own() -> None:
+    backlog, done = Backlog(), []
+    backlog.add(refusing(99, done, "of the parent"))
+
+    child = os.fork()
+    if child == 0:
+        inherited = len(backlog)
+        backlog.add(refusing(1, done, "of the child"))
+        deadline = time.monotonic() + 10
+        while not done and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os._exit(0 if (inherited, done) == (0, ["of the child"]) else 1)
+
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(backlog) == 1
+    backlog.close()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway import states
 from gateway.delivery.payload import decode, encode
 from gateway.testing.builders import MOMENT, transition
-from gateway.transition import Obj, Transition
+from gateway.transition import MAX_TEXT, Obj, Transition
 
 PARAMETERS: dict[str, Any] = {"day": "2026-03-02", "parts": [1, 2.5, None, True], "deep": {"a": {"b": "c"}}}
 
@@ -127,3 +127,31 @@ def test_any_result_name_and_message_come_back(result: dict[str, Any], message: 
     assert encode(after) == encode(before)
     assert after.obj == before.obj
     assert after.state.message == (message or None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"final": object()},
+        {"timestamp": None},
+        {"start_time": "soon"},
+        {"context": 3, "run_count": object()},
+        {"name": ["a"], "timestamp": "now"},
+    ],
+    ids=lambda odd: " ".join(odd),
+)
+def test_of_a_state_with_anything_in_its_fields_what_happened_is_kept(odd: dict[str, Any]) -> None:
+    state = states.Failed("the table is gone").replace(**odd)
+
+    after = decode(encode(Transition.of(Obj("task", "load"), states.Running(), state, id="t-1")))
+
+    assert (after.id, after.obj.kind, after.obj.name) == ("t-1", "task", "load")
+    assert after.old_state is not None
+    assert (after.old_state.type, after.state.type, after.state.message) == ("Running", "Failed", "the table is gone")
+
+
+def test_a_log_of_megabytes_in_a_message_is_cut() -> None:
+    text = encode(Transition.of(Obj("flow", "etl"), None, states.Failed("x" * 10_000_000)))
+
+    assert len(text) < 2 * MAX_TEXT
+    assert decode(text).state.message == "x" * MAX_TEXT + "…"

@@ -157,7 +157,9 @@ def test_a_file_that_is_no_store_of_ours_is_refused_and_left_alone(
     open_store(f"sqlite:///{path}").close()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "postgresql://db/x", "gateway.db"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a\0b", "postgresql://db/x", "gateway.db"]
+)
 def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match=r"sqlite:///var/gateway\.db"):
         open_store(url)
