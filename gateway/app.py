@@ -322,15 +322,16 @@ class Gateway:
         return self._dispatcher.drain(self.drain_seconds if timeout is None else timeout)
 
     def close(self) -> None:
-        """Drain, then stop. What is unsent stays owed. Safe to call twice."""
+        """Drain, then stop, within ``drain_seconds``. What is unsent stays owed. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
+        deadline = time.monotonic() + self.drain_seconds
         atexit.unregister(self.close)
         self._watcher.close()
         self._backlog.close()
         self.drain()
-        self._dispatcher.close()
+        self._dispatcher.close(max(0.0, deadline - time.monotonic()))
         self._store.close()
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -87,8 +88,9 @@ def _tell(reloaded: Reloaded) -> None:
 
 def _end(gateway: Gateway, grace: timedelta) -> None:
     say(f"Ending: sending what is due, for {format_duration(grace)} at most.")
+    deadline = time.monotonic() + grace.total_seconds()
     owed = gateway.drain(grace.total_seconds())
-    gateway.drain_seconds = 0
+    gateway.drain_seconds = max(0.0, deadline - time.monotonic())
     gateway.close()
     stay = "stays" if owed == 1 else "stay"
     say(f"Ended. {number(owed, 'delivery')} {stay} owed until the next start." if owed else "Ended. Nothing is owed.")

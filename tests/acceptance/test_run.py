@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.testing import HttpSink, answer
+from gateway.testing import HttpSink, answer, hang
 
 SECONDS = 15.0
 
@@ -28,6 +28,7 @@ to = "hook"
 message = "{message}"
 """
 
+GRACE = 5
 KILLED = """
 import os, signal
 from gateway import Flow, Gateway, signals, task
@@ -50,7 +51,7 @@ class Running:
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run", "--grace", "5s"],
+            [sys.executable, "-m", "gateway", "run", "--grace", f"{GRACE}s"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -179,6 +180,20 @@ def test_what_cannot_be_delivered_in_time_stays_owed_and_is_said(start, script, 
     began = time.monotonic()
     assert running.end() == 0
 
-    assert time.monotonic() - began < 5 + 5
+    assert time.monotonic() - began < GRACE + 5
     assert running.said.endswith("Ended. 1 delivery stays owed until the next start.\n")
     assert gateway("deliveries").stdout.endswith("1 owed\n")
+
+
+def test_the_grace_time_holds_with_an_attempt_in_progress(start, script, declare, sink) -> None:
+    sink.behaviour = hang
+    declare(config(sink))
+    script(KILLED)
+    running = start()
+    sink.wait_for(1, SECONDS)
+
+    began = time.monotonic()
+    assert running.end() == 0
+
+    assert time.monotonic() - began < GRACE + 2
+    assert running.said.endswith("Ended. 1 delivery stays owed until the next start.\n")
