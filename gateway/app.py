@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +24,7 @@ from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
-from gateway.delivery.outbox import Outbox
+from gateway.delivery.outbox import NOTHING, Outbox
 from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreClosedError, StoreError
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
 from gateway.inprocess import observe
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 DEFAULT_RETRY = RetryConfig()
+PATIENCE_SECONDS = 2.0
+"""How long a flow waits, at most, for the commit of what it is told of: a disk or a lock can take its time."""
+
 DRAIN_SECONDS = 10.0
 """How long the end of a process waits, at most, for what is due to be sent."""
 
@@ -193,8 +197,10 @@ class Gateway:
             StoreError: it could not be kept; nobody will be told.
         """
         notifications = [one for handler in handlers for one in self._render(handler, transition)]
+        if not notifications:
+            return NOTHING
         try:
-            accepted = self._outbox.accept(transition, notifications)
+            accepted = self._keep(transition, handlers, notifications)
         except StoreError as error:
             if not any(notification.required for notification in notifications):
                 raise
@@ -210,6 +216,24 @@ class Gateway:
         if failed:
             raise DeliveryError("; ".join(_failure(delivery, outcome) for delivery, outcome in failed))
         return accepted
+
+    def _keep(
+        self, transition: Transition, handlers: Sequence[Handler], notifications: Sequence[Notification]
+    ) -> Accepted:
+        """Have the store keep ``notifications``; a store that is slow to, keeps them later and holds up no flow."""
+        answer = self._outbox.submit(transition, notifications)
+        try:
+            return answer.result(None if any(one.required for one in notifications) else PATIENCE_SECONDS)
+        except TimeoutError:
+            log.warning("the store is slow, and the flow goes on", extra={"transition": transition.id})
+            answer.add_done_callback(lambda late: self._kept_late(late, transition, handlers))
+            return NOTHING
+
+    def _kept_late(self, answer: Future[Accepted], transition: Transition, handlers: Sequence[Handler]) -> None:
+        if answer.exception() is None:
+            self._dispatcher.hand_over(answer.result().claimed)
+        else:
+            self._backlog.add(lambda: self.emit(transition, handlers))
 
     def _send(self, transition: Transition, notifications: Sequence[Notification]) -> None:
         self._dispatcher.hand_over(self._outbox.accept(transition, notifications).claimed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 
 from gateway.delivery.clock import SYSTEM_CLOCK, Clock
@@ -11,6 +12,9 @@ from gateway.delivery.payload import encode
 from gateway.store.rows import Acceptance, Accepted, NewDelivery, TransitionRow
 from gateway.store.store import Store
 from gateway.transition import Transition
+
+NOTHING = Accepted(duplicate=False)
+"""What was accepted when there was nothing to accept."""
 
 
 def no_room(channel: str) -> bool:
@@ -41,10 +45,12 @@ class Outbox:
         Raises:
             StoreError: it could not be kept; nothing of it was.
         """
-        if not notifications:
-            return Accepted(duplicate=False)
+        return self.submit(transition, notifications).result() if notifications else NOTHING
+
+    def submit(self, transition: Transition, notifications: Sequence[Notification]) -> Future[Accepted]:
+        """As :meth:`accept`, without waiting; there must be at least one notification."""
         row = _row(transition, self._clock.now())
-        return self._store.accept(Acceptance(row, tuple(self._new(one) for one in notifications))).result()
+        return self._store.accept(Acceptance(row, tuple(self._new(one) for one in notifications)))
 
     def _new(self, notification: Notification) -> NewDelivery:
         return NewDelivery(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -414,3 +416,20 @@ def test_a_required_message_that_a_full_disk_refuses_does_not_take_the_others_do
     )
 
     assert ended.stdout.splitlines() == ["refused", "['may']"]
+
+
+def test_a_store_that_is_held_up_holds_up_no_flow(write, opened, sent, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(gateway.app, "PATIENCE_SECONDS", 0.1)
+    gw = opened(write('[[handler]]\nname = "failed"\nwhen = "state is failed"\nto = "box"\n'))
+    other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    began = time.monotonic()
+    gw(Task(name="work"), states.Running(), states.Failed("boom"))
+    waited = time.monotonic() - began
+    other.execute("ROLLBACK")
+    other.close()
+    gw.close()
+
+    assert waited < 2
+    assert len(sent.messages) == 1
