@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -185,4 +186,53 @@ def test_mapped_children_are_told_apart(seen):
         "Running > Success",
         "Pending > Running",
         "Running > Failed",
+    ]
+
+
+RULES = """
+[[handler]]
+name    = "retrying"
+on      = "task"
+when    = 'state is retrying and "prod" in task.tags'
+to      = "box"
+title   = "{{ task.name }} of {{ flow.name }} is retrying"
+message = "{{ old_state.message }}"
+
+[[handler]]
+name    = "rejected"
+on      = "task"
+when    = "state is failed and state is final and state.result.rows"
+to      = "box"
+title   = "{{ task.name }}"
+message = "{{ state.result.rows }} rows"
+
+[[handler]]
+name    = "flow-failed"
+on      = "flow"
+when    = "state is failed"
+to      = "box"
+title   = "{{ flow.name }}"
+message = "{{ state.message }}"
+"""
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="Prefect 1 and this interpreter must share packages")
+def test_a_whole_gateway_attaches_to_real_tasks_and_flows(seen, write, bucket, tmp_path) -> None:
+    config = write(RULES)
+    (tmp_path / "gateway").symlink_to(Path(gateway.__file__).parent)
+    site = sysconfig.get_paths()["purelib"]
+
+    done = subprocess.run(
+        [interpreter(), "-W", "ignore", Path(__file__).with_name("prefect1_gateway.py"), site, config, bucket],
+        env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == [
+        "check | 17 rows",
+        "etl | Some reference tasks failed.",
+        "load of etl is retrying | Error during execution of task: ValueError('no route')",
     ]
