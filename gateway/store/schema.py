@@ -162,6 +162,16 @@ def prepare(connection: Connection, store_id: str) -> None:
         connection.execute(insert(about).values(schema_version=SCHEMA_VERSION, store_id=store_id))
         connection.execute(insert(sequence).values(last=0))
         return
+    recognise(connection)
+
+
+def recognise(connection: Connection) -> None:
+    """Make sure that the tables are ours and of a version we know.
+
+    Raises:
+        StoreError: the tables are of a newer gateway, or of another program.
+    """
+    present = set(inspect(connection).get_table_names())
     if about.name not in present or sequence.name not in present:
         raise StoreError("the database holds the tables of another program; give the store a file of its own")
     _refuse_newer(connection.execute(select(about.c.schema_version)).scalar_one())

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StoreError
+from gateway.store import schema
 from gateway.store.locks import LockFile
 from gateway.store.questions import Questions
 from gateway.store.store import Database, Store
@@ -75,10 +76,10 @@ def open_reader(url: str, *, base: Path = Path()) -> Reader:
     """Open the store at ``url`` for questions alone; see :func:`open_store`.
 
     Raises:
-        StoreError: there is none, or it cannot be read.
+        StoreError: there is none, it is not a store, or it was written by a newer gateway.
     """
     path = (base / sqlite_path(url)).absolute()
-    if not path.exists():
+    if not path.is_file():
         raise StoreError(f"there is no store {path}")
     return Reader(path)
 
@@ -158,6 +159,11 @@ class Reader(Questions):
 
     def __init__(self, path: Path) -> None:
         self._engine = _reading_engine(path)
+        try:
+            self.ask(schema.recognise)
+        except StoreError:
+            self.close()
+            raise
 
     def ask(self, query: Callable[[Connection], T]) -> T:
         """What ``query`` finds, on a read-only connection."""

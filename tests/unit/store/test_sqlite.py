@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 
 from gateway.errors import StoreError
 from gateway.store import operations, queries, schema
-from gateway.store.sqlite import SqliteDatabase, open_store
+from gateway.store.sqlite import SqliteDatabase, open_reader, open_store
 from gateway.store.store import Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
 
@@ -152,6 +152,8 @@ def test_a_file_that_is_no_store_of_ours_is_refused_and_left_alone(
 
     with pytest.raises(StoreError, match=message):
         open_store(f"sqlite:///{path}")
+    with pytest.raises(StoreError, match="there is no store" if path.is_dir() else message):
+        open_reader(f"sqlite:///{path}")
 
     (path.rmdir if path.is_dir() else path.unlink)()
     open_store(f"sqlite:///{path}").close()
