@@ -44,7 +44,7 @@ from gateway.rules.schema import (
     Ty,
 )
 from gateway.rules.scope import Scope, cut
-from gateway.rules.syntax import error_at
+from gateway.rules.syntax import as_written, error_at
 from gateway.rules.values import ABSENT, Missing, UnfitValue, as_text, kind_of, look_up, missing_key
 
 MAX_NODES, MAX_DEPTH = 1_500, 40
@@ -509,20 +509,12 @@ def _pattern_steps(node: nodes.Test) -> int:
     operand = node.args[0]
     if not isinstance(operand, nodes.Const) or not isinstance(operand.value, str):
         raise error_at(operand, f"the test {node.name!r} takes a regular expression in quotes")
-    operand.value = _as_written(operand)
+    operand.value = as_written(operand)
     try:
         known_pattern(operand.value)
     except PatternError as error:
         raise error_at(operand, str(error)) from None
     return PATTERN_STEPS
-
-
-def _as_written(operand: nodes.Const) -> str:
-    """A regular expression without jinja2's own escapes: ``\\b`` is the edge of a word, not a backspace."""
-    written = getattr(operand.lineno, "written", "")
-    if not written:
-        return str(operand.value)
-    return written[1:-1].replace("\\" + written[0], written[0])
 
 
 def _check_literals(node: nodes.Filter, entry: Filter) -> None:

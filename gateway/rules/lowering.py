@@ -35,7 +35,7 @@ from gateway.rules.schema import (
     Root,
     Ty,
 )
-from gateway.rules.syntax import Position, error_at, operands
+from gateway.rules.syntax import Position, as_written, error_at, operands
 from gateway.rules.values import UnfitValue
 
 MOST_NODES = 200
@@ -301,7 +301,7 @@ class Lowering:
         operand = node.args[0]
         if not isinstance(operand, nodes.Const) or not isinstance(operand.value, str):
             raise error_at(operand, f"the test {node.name!r} needs a text in quotes")
-        pattern = operand.value if node.name == "glob" else _as_written(operand)
+        pattern = operand.value if node.name == "glob" else as_written(operand)
         try:
             found = known_glob(pattern) if node.name == "glob" else getattr(known_pattern(pattern), node.name)
         except PatternError as error:
@@ -469,12 +469,6 @@ def _text_call(node: nodes.Call, name: str, method: Method, owner: Code, argumen
     if owner.sure and all(code.sure for code in arguments):
         return Code(f"{owner.text}.{name}({given})", method.result)
     return Code(f"_text_{name}({', '.join(code.text for code in (owner, *arguments))})", method.result, absent=True)
-
-
-def _as_written(operand: nodes.Const) -> str:
-    """A pattern without the expression's own escapes: ``\\\\`` is for the pattern, not for the text it stands in."""
-    written = getattr(operand.lineno, "written", "")
-    return written[1:-1].replace("\\" + written[0], written[0]) if written else str(operand.value)
 
 
 def _check_arguments(node: nodes.Filter, entry: Filter, named: Mapping[str, Code]) -> None:

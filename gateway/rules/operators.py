@@ -118,13 +118,13 @@ def arithmetic(symbol: str) -> Binary:
     return compute
 
 
-def joinable(left: Any, right: Any) -> bool:
+def _joinable(left: Any, right: Any) -> bool:
     """Whether ``+`` makes one text or list of the two."""
     return any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, list))
 
 
 def _joined(left: Any, right: Any) -> Any:
-    if not joinable(left, right):
+    if not _joinable(left, right):
         raise _cannot("+", left, right)
     refuse_longer(len(left) + len(right))
     return left + right

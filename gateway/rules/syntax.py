@@ -119,3 +119,9 @@ def parse_template(environment: LanguageEnvironment, source: str) -> nodes.Templ
         raise LanguageError("nested too deeply") from None
     except ValueError:
         raise LanguageError("a number has too many digits") from None
+
+
+def as_written(operand: nodes.Const) -> str:
+    """A literal regular expression without jinja2's own escapes: ``\\b`` is the edge of a word, not a backspace."""
+    written = getattr(operand.lineno, "written", "")
+    return written[1:-1].replace("\\" + written[0], written[0]) if written else str(operand.value)
