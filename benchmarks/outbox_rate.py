@@ -15,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from gateway.channels.base import DELIVERED, Format, Message, Outcome
+from gateway.channels.base import DELIVERED, Message, Outcome
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
+from gateway.format import Format
 from gateway.store.rows import Acceptance, NewDelivery
 from gateway.store.sqlite import Sync, open_store
 from gateway.store.store import Store

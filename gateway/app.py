@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gateway.channels.base import Format, Outcome, Severity
+from gateway.channels.base import Outcome
 from gateway.compile import Compiled, Handler, Ruleset, compile_notifier
 from gateway.config.loader import Loaded
 from gateway.config.models import RetryConfig
@@ -26,6 +26,7 @@ from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
 from gateway.delivery.outbox import NOTHING, Outbox
 from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreClosedError, StoreError
+from gateway.format import Format, Severity
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
 from gateway.inprocess import observe
 from gateway.ops import Ops

@@ -14,13 +14,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway import channels
-from gateway.channels.base import Channel, Format, Severity
+from gateway.channels.base import Channel
 from gateway.config.loader import Loaded
 from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerConfig
 from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
 from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageError, SecretError, TemplateError
+from gateway.format import Format, Severity
 from gateway.rules.expression import Check, compile_check
 from gateway.rules.index import Index
 from gateway.rules.sugar import Sugar

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.channels.base import Format, Severity
 from gateway.compile import Handler, Ruleset
 from gateway.config.source import Problem
 from gateway.errors import RenderError
+from gateway.format import Format, Severity
 from gateway.rules.samples import sample_transitions
 from gateway.rules.template import fallback
 from gateway.transition import Transition

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
+
+from gateway.format import Severity
 
 
 class State:
@@ -347,7 +349,7 @@ PREDICATES: Mapping[str, frozenset[str]] = {
 """For each predicate (``failed`` for ``is_failed``), the state types it holds for. ``final`` is not here: it
 depends on the engine's retries, not on the type alone."""
 
-SEVERITIES: Mapping[str, Literal["info", "success", "warning", "failure"]] = {
+SEVERITIES: Mapping[str, Severity] = {
     kind: "failure"
     if kind in PREDICATES["failed"]
     else "warning"

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "gateway"
 
 # A line may import only what stands on a line above it, or itself.
 LAYERS = [
+    {"format"},
     {"states", "errors", "context", "spelling"},
     {"transition", "secrets"},
     {"inprocess"},

@@ -15,7 +15,7 @@ from apprise.conversion import convert_between
 from apprise.plugins.base import NotifyBase
 
 from gateway.channels.attempt import Attempt, Fault, attempting
-from gateway.channels.base import Format, Message, Outcome, Overflow, Severity
+from gateway.channels.base import Message, Outcome, Overflow
 from gateway.channels.checker import Checked, checked
 from gateway.channels.concurrency import width
 from gateway.channels.outcome import classify
@@ -24,6 +24,7 @@ from gateway.channels.progress import Progress
 from gateway.channels.redaction import redactor
 from gateway.channels.services import WEBHOOKS
 from gateway.channels.transport import Transport, shared_transport
+from gateway.format import Format, Severity
 
 NOTIFY_TYPES: Mapping[Severity, NotifyType] = {
     "info": NotifyType.INFO,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Format = Literal["text", "markdown", "html"]
-Severity = Literal["info", "success", "warning", "failure"]
+from gateway.format import Format, Severity
+
 Overflow = Literal["split", "truncate"]
 
 OutcomeKind = Literal["delivered", "temporary", "permanent", "channel", "unknown"]

@@ -6,8 +6,9 @@ import re
 import sys
 from typing import TextIO
 
-from gateway.channels.base import DELIVERED, Format, Message, Outcome
+from gateway.channels.base import DELIVERED, Message, Outcome
 from gateway.channels.parameters import read_url
+from gateway.format import Format
 
 RULE_WIDTH = 72
 

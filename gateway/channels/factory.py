@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.channels.base import Channel, Format, Overflow
+from gateway.channels.base import Channel, Overflow
 from gateway.channels.console import ConsoleChannel
 from gateway.channels.record import RecordChannel
 from gateway.errors import ChannelError
+from gateway.format import Format
 
 if TYPE_CHECKING:
     from gateway.channels.transport import Transport

@@ -10,9 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import get_args
 
-from gateway.channels.base import DELIVERED, Format, Message, Outcome, OutcomeKind
+from gateway.channels.base import DELIVERED, Message, Outcome, OutcomeKind
 from gateway.channels.parameters import read_url
 from gateway.errors import ChannelError
+from gateway.format import Format
 
 PARAMETERS = ("delay", "fail", "outcome")
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from gateway.channels.base import Format, Message
+from gateway.channels.base import Message
 from gateway.channels.console import block
 from gateway.cli.configuration import sound_ruleset
 from gateway.cli.event import EventArgument, read_event, what_happened
@@ -20,6 +20,7 @@ from gateway.delivery.payload import encode
 from gateway.errors import RenderError
 from gateway.explain import Explanation, WouldSend
 from gateway.explain import explain as explanations_of
+from gateway.format import Format
 from gateway.spelling import no_such
 from gateway.transition import Transition
 

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from gateway.channels.base import Message, Outcome, Severity
+from gateway.channels.base import Message, Outcome
 from gateway.channels.reasons import REASONS
 from gateway.cli.configuration import load_config
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from gateway.cli.output import FINDINGS, USAGE, fail, print_json, say, warn
 from gateway.compile import Destination, connect
+from gateway.format import Severity
 from gateway.spelling import no_such
 
 

@@ -31,11 +31,10 @@ from gateway.config import duration, rate
 from gateway.config.outline import Lines
 from gateway.config.rate import Rate
 from gateway.config.url import Url, UrlError, UrlText, parse_url
+from gateway.format import Format, Severity
 from gateway.spelling import nearest
 from gateway.states import STATES
 
-Format = Literal["text", "markdown", "html"]
-Severity = Literal["info", "success", "warning", "failure"]
 Mode = Literal["live", "shadow", "off"]
 Overflow = Literal["split", "truncate"]
 Sync = Literal["full", "normal"]

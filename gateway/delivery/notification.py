@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from gateway.channels.base import Format, Severity
+from gateway.format import Format, Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
-from typing import Literal
 
-Format = Literal["text", "markdown", "html"]
+from gateway.format import Format
+
 """What a message can be written in; the same as a channel's."""
 
 INVISIBLE = "\u200b"

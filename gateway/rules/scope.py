@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from gateway.rules.escape import ESCAPES, Format, Verbatim
+from gateway.format import Format
+from gateway.rules.escape import ESCAPES, Verbatim
 from gateway.rules.values import Missing, UnfitValue, as_text, refuse_longer
 
 MAX_STEPS = 20_000

@@ -8,7 +8,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from gateway.errors import RenderError, TemplateError
-from gateway.rules.escape import Format, one_line, plain_text
+from gateway.format import Format
+from gateway.rules.escape import one_line, plain_text
 from gateway.rules.schema import READERS, STR, roots
 from gateway.rules.scope import Scope
 from gateway.rules.statements import Statements, Writer

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from gateway.channels.base import Format, OutcomeKind, Severity
+from gateway.channels.base import OutcomeKind
+from gateway.format import Format, Severity
 from gateway.transition import Kind
 
 Status = Literal["pending", "claimed", "delivered", "suppressed", "cancelled", "dead"]

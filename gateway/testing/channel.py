@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from gateway.channels.base import DELIVERED, Format, Message, Outcome
+from gateway.channels.base import DELIVERED, Message, Outcome
+from gateway.format import Format
 
 
 class ScriptedChannel:

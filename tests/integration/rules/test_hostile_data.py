@@ -12,7 +12,8 @@ import pytest
 
 from gateway.channels import Message, build
 from gateway.channels.transport import Transport
-from gateway.rules.escape import INVISIBLE, Format
+from gateway.format import Format
+from gateway.rules.escape import INVISIBLE
 from gateway.rules.template import compile_template
 from gateway.states import Failed, Running
 from gateway.testing import HttpSink, SmtpSink, answer

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from gateway.rules.escape import ESCAPES, INVISIBLE, Format, clean, markdown_text, one_line, plain_text
+from gateway.format import Format
+from gateway.rules.escape import ESCAPES, INVISIBLE, clean, markdown_text, one_line, plain_text
 
 FORMATS: list[Format] = ["text", "markdown", "html"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.rules.escape import Format
+from gateway.format import Format
 from gateway.rules.message_filters import MESSAGE_FILTERS
 from gateway.rules.scope import Scope
 

@@ -11,7 +11,7 @@ import cloudpickle
 import pytest
 
 from gateway.errors import RenderError, TemplateError
-from gateway.rules.escape import Format
+from gateway.format import Format
 from gateway.rules.samples import sample_transitions
 from gateway.rules.template import MAX_TITLE, compile_template, fallback
 from gateway.states import Failed, Retrying, Running
