@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -181,14 +182,49 @@ class Gateway:
         matched = self._ruleset.match(transition, errors)
         for handler, error in errors:
             _tell_of_check(handler.name, error)
-        if not matched and not errors:
-            return UNMATCHED
+        if not matched:
+            self._note_unmatched(transition)
+            if not errors:
+                return UNMATCHED
         accepted = self.emit(transition, matched)
         return Handled(
             tuple(handler.name for handler in matched),
             accepted,
             tuple((handler.name, _said(error)) for handler, error in errors),
         )
+
+    def _note_unmatched(self, transition: Transition) -> None:
+        """Keep or count a transition that nobody is told of. No flow waits for that, and none fails by it."""
+        with suppress(StoreError):
+            self._outbox.submit(transition, (), kept=self._keeps_unmatched)
+
+    @property
+    def _keeps_unmatched(self) -> bool:
+        return bool(self._ruleset.config.store.keep_unmatched)
+
+    def take(self, transitions: Sequence[Transition]) -> Future[tuple[Accepted, ...]]:
+        """Keep transitions that came from outside, with what the matching handlers say of them. Does not wait.
+
+        The future is done when all of it is on the disk, in one transaction, with one answer for each, in
+        order; it fails with ``StoreError`` if nothing of it was kept. Nobody stands inside such a
+        transition, so what a ``required`` handler says is delivered like everything else.
+        """
+        kept = self._outbox.submit_all(map(self._told, transitions), kept=self._keeps_unmatched)
+        kept.add_done_callback(self._send_taken)
+        return kept
+
+    def _told(self, transition: Transition) -> tuple[Transition, list[Notification]]:
+        """``transition`` and what is to be told of it."""
+        errors: list[tuple[Handler, Exception]] = []
+        matched = self._ruleset.match(transition, errors)
+        for handler, error in errors:
+            _tell_of_check(handler.name, error)
+        notifications = (one for handler in matched for one in self._render(handler, transition))
+        return transition, [replace(one, required=False) if one.required else one for one in notifications]
+
+    def _send_taken(self, kept: Future[tuple[Accepted, ...]]) -> None:
+        if kept.exception() is None:
+            self._dispatcher.hand_over(one for accepted in kept.result() for one in accepted.claimed)
 
     def emit(self, transition: Transition, handlers: Sequence[Handler]) -> Accepted:
         """Render what ``handlers`` have to say of ``transition``, keep it, and hand it on to be sent.

@@ -105,6 +105,11 @@ def _duration(value: Any) -> timedelta:
         raise wrong(str(error)) from None
 
 
+def _duration_or_none(value: Any) -> timedelta:
+    """A duration, or ``"0"`` for not at all."""
+    return timedelta() if value == "0" else _duration(value)
+
+
 def _positive(value: timedelta) -> timedelta:
     if not value:
         raise wrong("must be longer than zero")
@@ -179,6 +184,11 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": duration.PATTERN}),
 ]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+KeepDuration = Annotated[
+    timedelta,
+    PlainValidator(_duration_or_none),
+    WithJsonSchema({"type": "string", "pattern": f"^0$|{duration.PATTERN}"}),
+]
 RateLimit = Annotated[Rate, PlainValidator(_rate), WithJsonSchema({"type": "string", "pattern": rate.PATTERN})]
 UrlReference = Annotated[
     Url, PlainValidator(_url), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, *_REFERENCES]})
@@ -311,6 +321,13 @@ class StoreConfig(Table):
     )
     sync: Sync = Field(
         default="full", description="full: what is accepted is on the disk. normal: faster, less at power loss."
+    )
+    keep: PositiveDuration = Field(
+        default=timedelta(days=30), description="How long deliveries that have ended, and what caused them, are kept."
+    )
+    keep_unmatched: KeepDuration = Field(
+        default=timedelta(hours=24),
+        description="How long transitions that no handler matched are kept; '0': they are only counted.",
     )
 
 

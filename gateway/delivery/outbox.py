@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 
@@ -47,10 +47,24 @@ class Outbox:
         """
         return self.submit(transition, notifications).result() if notifications else NOTHING
 
-    def submit(self, transition: Transition, notifications: Sequence[Notification]) -> Future[Accepted]:
-        """As :meth:`accept`, without waiting; there must be at least one notification."""
+    def submit(
+        self, transition: Transition, notifications: Sequence[Notification], *, kept: bool = True
+    ) -> Future[Accepted]:
+        """As :meth:`accept`, without waiting.
+
+        Without notifications the transition itself is kept all the same, or counted if ``kept`` is false.
+        """
+        return self._store.accept(self._acceptance(transition, notifications, kept))
+
+    def submit_all(
+        self, told: Iterable[tuple[Transition, Sequence[Notification]]], *, kept: bool = True
+    ) -> Future[tuple[Accepted, ...]]:
+        """As :meth:`submit`, for several transitions in one transaction; each is new or a repeat on its own."""
+        return self._store.accept_all([self._acceptance(*one, kept) for one in told])
+
+    def _acceptance(self, transition: Transition, notifications: Sequence[Notification], kept: bool) -> Acceptance:
         row = _row(transition, self._clock.now())
-        return self._store.accept(Acceptance(row, tuple(self._new(one) for one in notifications)))
+        return Acceptance(row, tuple(self._new(one) for one in notifications), kept or bool(notifications))
 
     def _new(self, notification: Notification) -> NewDelivery:
         return NewDelivery(

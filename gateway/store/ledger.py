@@ -60,11 +60,11 @@ def count(connection: Connection, **changes: int) -> None:
 def counters(connection: Connection) -> dict[str, int]:
     """The counters that belong to no channel.
 
-    ``transitions`` accepted, ``duplicates`` of them not accepted again, ``late_records`` refused
-    because the delivery belonged to another node by then.
+    ``transitions`` accepted, those ``unmatched`` by any handler, ``duplicates`` not accepted again,
+    ``late_records`` refused because the delivery belonged to another node by then.
     """
     found = connection.execute(select(schema.counter.c.name, schema.counter.c.count))
-    return {"transitions": 0, "duplicates": 0, "late_records": 0} | {row[0]: row[1] for row in found}
+    return {"transitions": 0, "unmatched": 0, "duplicates": 0, "late_records": 0} | {row[0]: row[1] for row in found}
 
 
 def lines(connection: Connection) -> tuple[LedgerLine, ...]:

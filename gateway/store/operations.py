@@ -36,7 +36,6 @@ from gateway.store.rows import (
     Record,
     Recorded,
     Status,
-    TransitionRow,
     Want,
     WantExpired,
 )
@@ -51,8 +50,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _NEXT_IDS = text("UPDATE sequence SET last = last + :number RETURNING last")
 _INSERT_TRANSITION = text(
     "INSERT INTO transition (seq, id, occurred_at, received_at, source, kind, obj_name, flow_name, run_id, "
-    "old_type, new_type, payload) VALUES (:seq, :id, :occurred_at, :received_at, :source, :kind, :obj_name, "
-    ":flow_name, :run_id, :old_type, :new_type, :payload) ON CONFLICT (id) DO NOTHING"
+    "old_type, new_type, payload, matched) VALUES (:seq, :id, :occurred_at, :received_at, :source, :kind, :obj_name, "
+    ":flow_name, :run_id, :old_type, :new_type, :payload, :matched) ON CONFLICT (id) DO NOTHING"
 )
 _INSERT_DELIVERY = insert(delivery)
 _INSERT_ATTEMPT = insert(attempt)
@@ -72,19 +71,31 @@ def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance])
     ids = iter(next_ids(connection, sum(1 + len(a.deliveries) for a in acceptances)))
     seqs = list(islice(ids, len(acceptances)))
     numbered = list(zip(seqs, acceptances, strict=True))
-    new = _insert_transitions(connection, [_transition_row(a.transition, seq) for seq, a in numbered])
+    new = _insert_transitions(connection, [_transition_row(a, seq) for seq, a in numbered if a.kept])
+    new.update(seq for seq, a in numbered if not a.kept)
     made = {
         seq: tuple(_made(row, next(ids), seq, a.transition.received_at, node) for row in a.deliveries)
         for seq, a in numbered
         if seq in new
     }
     _insert_deliveries(connection, [one for deliveries in made.values() for one in deliveries])
-    ledger.count(connection, transitions=len(made), duplicates=len(acceptances) - len(made))
+    unmatched = sum(not deliveries for deliveries in made.values())
+    ledger.count(connection, transitions=len(made), unmatched=unmatched, duplicates=len(acceptances) - len(made))
     return [Accepted(seq not in made, made.get(seq, ())) for seq in seqs]
+
+
+def accept_all(
+    connection: Connection, node: int, batches: Sequence[Sequence[Acceptance]]
+) -> list[tuple[Accepted, ...]]:
+    """As :func:`accept`, for several that came together and are answered together."""
+    answers = iter(accept(connection, node, [one for batch in batches for one in batch]))
+    return [tuple(islice(answers, len(batch))) for batch in batches]
 
 
 def _insert_transitions(connection: Connection, rows: list[dict[str, Any]]) -> set[int]:
     """Insert those whose id is new and return their seqs."""
+    if not rows:
+        return set()
     seqs = [row["seq"] for row in rows]
     if connection.execute(_INSERT_TRANSITION, rows).rowcount == len(rows):
         return set(seqs)
@@ -92,7 +103,8 @@ def _insert_transitions(connection: Connection, rows: list[dict[str, Any]]) -> s
     return set(connection.execute(kept).scalars())
 
 
-def _transition_row(row: TransitionRow, seq: int) -> dict[str, Any]:
+def _transition_row(acceptance: Acceptance, seq: int) -> dict[str, Any]:
+    row = acceptance.transition
     return {
         "seq": seq,
         "id": row.id,
@@ -106,6 +118,7 @@ def _transition_row(row: TransitionRow, seq: int) -> dict[str, Any]:
         "old_type": row.old_type,
         "new_type": row.new_type,
         "payload": row.payload,
+        "matched": bool(acceptance.deliveries),
     }
 
 

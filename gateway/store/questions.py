@@ -57,7 +57,7 @@ class Questions(ABC):
         return ledger.total(self.ledger()).owed
 
     def counters(self) -> Mapping[str, int]:
-        """``transitions`` accepted and ``duplicates`` refused since the store was made."""
+        """Counts since the store was made; see :func:`gateway.store.ledger.counters`."""
         return self.ask(ledger.counters)
 
     def nodes(self) -> list[NodeRow]:

@@ -111,10 +111,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A transition and its deliveries, to be kept in one transaction."""
+    """A transition and its deliveries, to be kept in one transaction.
+
+    One without deliveries matched no handler; with ``kept`` false it is counted and leaves no row.
+    """
 
     transition: TransitionRow
     deliveries: tuple[NewDelivery, ...]
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ transition = Table(
     Column("old_type", Text),
     Column("new_type", Text, nullable=False),
     Column("payload", Text, nullable=False),
+    Column("matched", Boolean, nullable=False),
 )
 
 delivery = Table(
@@ -90,6 +91,7 @@ IS_PENDING = delivery.c.status == literal_column("'pending'")
 IS_CLAIMED = delivery.c.status == literal_column("'claimed'")
 IS_OWED = delivery.c.status.in_([literal_column("'pending'"), literal_column("'claimed'")])
 IS_DEAD = delivery.c.status == literal_column("'dead'")
+IS_UNMATCHED = transition.c.matched == literal_column("false")
 
 
 def _partial(name: str, condition: object, *columns: Column[object]) -> Index:
@@ -101,6 +103,7 @@ _partial("delivery_give_up", IS_PENDING, delivery.c.give_up_at)
 _partial("delivery_claimed", IS_CLAIMED, delivery.c.owner)
 _partial("delivery_owed", IS_OWED, delivery.c.id)
 _partial("delivery_dead", IS_DEAD, delivery.c.id)
+_partial("transition_unmatched", IS_UNMATCHED, transition.c.seq)
 Index("delivery_of_transition", delivery.c.transition_seq)
 Index("delivery_of_channel", delivery.c.channel, delivery.c.id)
 Index("delivery_of_handler", delivery.c.handler, delivery.c.id)
@@ -147,7 +150,7 @@ counter = Table(
     Column("count", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Counts that belong to no channel: transitions accepted, duplicates."""
+"""Counts that belong to no channel: transitions accepted, those of them unmatched, duplicates."""
 
 
 def prepare(connection: Connection, store_id: str) -> None:

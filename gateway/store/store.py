@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
@@ -207,6 +207,10 @@ class Store(Questions):
     def accept(self, acceptance: Acceptance) -> Future[Accepted]:
         """Keep a transition and its deliveries, all or nothing."""
         return self._current().writer.submit(operations.accept, acceptance)
+
+    def accept_all(self, acceptances: Sequence[Acceptance]) -> Future[tuple[Accepted, ...]]:
+        """Keep several transitions in one transaction; each is new or a repeat on its own."""
+        return self._current().writer.submit(operations.accept_all, acceptances)
 
     def claim(self, channel: str, limit: int, now: datetime) -> Future[tuple[Delivery, ...]]:
         """Take up to ``limit`` deliveries of ``channel`` that are due, those due first first."""
