@@ -69,6 +69,7 @@ class Transition:
         flow: ``obj`` if it is a flow, else the task's flow; never ``None``.
         state: the new state.
         old_state: the state before, ``None`` when the source does not tell.
+        text: the JSON object it was read from, if it was; :mod:`gateway.delivery.payload` keeps that as it is.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Transition:
     flow: Obj
     state: State
     old_state: State | None
+    text: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def of(
@@ -91,6 +93,7 @@ class Transition:
         id: str | None = None,
         source: str = "local",
         occurred_at: datetime | None = None,
+        text: str = "",
     ) -> Transition:
         """The transition of ``obj`` from ``old_state`` to ``new_state``; a new id, and now, unless given."""
         is_task = obj.kind == "task"
@@ -104,6 +107,7 @@ class Transition:
             (obj.flow or NO_FLOW) if is_task else obj,
             new_state,
             old_state,
+            text,
         )
 
 
@@ -143,7 +147,16 @@ def plain(value: object) -> Any:
     secret object is never walked or printed, and one that raises when it is read is told the same way.
     Depth, lengths and the number of values are bounded.
     """
+    kind = type(value)
+    if kind is str:
+        return cut(value)  # type: ignore[arg-type] # it is one
+    if kind in _ATOMS or (kind is dict and not value):
+        return value
     return _Walk().plain(value, MAX_DEPTH)
+
+
+_ATOMS = frozenset({type(None), bool, int, float, datetime, date, timedelta})
+"""What is plain as it is. Of exactly these types: a subclass may do anything."""
 
 
 def cut(text: str) -> str:
@@ -161,6 +174,11 @@ class _Walk:
 
     def plain(self, value: object, depth: int) -> Any:
         self._left -= 1
+        kind = type(value)
+        if kind in _ATOMS:  # nearly all there is
+            return value
+        if kind is str:
+            return cut(value)  # type: ignore[arg-type] # it is one
         try:
             return self._read(value, depth)
         except Exception:
@@ -168,7 +186,7 @@ class _Walk:
 
     def _read(self, value: object, depth: int) -> Any:
         match value:
-            case None | bool() | datetime() | date() | timedelta():
+            case datetime() | date() | timedelta():
                 return value
             case int():  # here and below without what a subclass may do: an enumeration, or worse
                 return int.__index__(value)

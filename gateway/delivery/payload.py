@@ -15,22 +15,32 @@ from typing import Any
 from gateway.states import STATES, State
 from gateway.transition import MAX_ITEMS, Obj, Transition, cut, plain, text_of
 
+_write = json.JSONEncoder(separators=(",", ":")).encode
+
 log = logging.getLogger("gateway.delivery")
+
+DEFAULT_SOURCE = "event"
+"""Where a transition came from whose JSON does not say."""
+
+LONGEST_TEXT = 64 * 1024
+"""Characters; of a transition that came in a longer text, results and parameters are cut to what rules see of them."""
 
 LARGEST_EXACT_INTEGER = 2**63 - 1
 """Larger integers become text: few readers of JSON keep them exact, and Python refuses to write the largest."""
 
 
 def encode(transition: Transition) -> str:
-    """``transition`` as one JSON object, ASCII only.
+    """``transition`` as one JSON object: the text it was read from, if that is not overlong.
 
     Of one that a program made with anything at all in its fields, only what happened to whom is kept.
     """
+    if 0 < len(transition.text) <= LONGEST_TEXT:
+        return transition.text
     try:
-        return json.dumps(_whole(transition), separators=(",", ":"))
+        return _write(_whole(transition))
     except Exception as error:
         log.warning("a transition could not be kept whole", extra={"id": transition.id, "error": type(error).__name__})
-        return json.dumps(_bare(transition), separators=(",", ":"))
+        return _write(_bare(transition))
 
 
 def _whole(transition: Transition) -> dict[str, Any]:
@@ -59,21 +69,27 @@ def _bare(transition: Transition) -> dict[str, Any]:
 def decode(text: str) -> Transition:
     """The transition that :func:`encode` wrote. Exceptions and objects in it stay the plain data they became."""
     document = json.loads(text)
-    old_state = document["old_state"]
+    occurred_at = datetime.fromisoformat(document["occurred_at"])
+    old_state = document.get("old_state")
     return Transition.of(
         _read_obj(document["obj"]),
-        None if old_state is None else _read_state(old_state),
-        _read_state(document["new_state"]),
+        None if old_state is None else _read_state(old_state, occurred_at),
+        _read_state(document["new_state"], occurred_at),
         id=document["id"],
-        source=document["source"],
-        occurred_at=datetime.fromisoformat(document["occurred_at"]),
+        source=document.get("source", DEFAULT_SOURCE),
+        occurred_at=occurred_at,
     )
 
 
 def _obj(obj: Obj) -> dict[str, Any]:
-    flow = None if obj.flow is None else _run(obj.flow)
-    of_tasks = {"flow": flow, "max_retries": obj.max_retries or None, "map_index": obj.map_index}
-    return {"kind": obj.kind, **_run(obj), **_without_defaults(of_tasks)}
+    written = {"kind": obj.kind, **_run(obj)}
+    if obj.flow is not None:
+        written["flow"] = _run(obj.flow)
+    if obj.max_retries:
+        written["max_retries"] = obj.max_retries
+    if obj.map_index is not None:
+        written["map_index"] = obj.map_index
+    return written
 
 
 def _run(obj: Obj) -> dict[str, Any]:
@@ -81,12 +97,12 @@ def _run(obj: Obj) -> dict[str, Any]:
         "name": obj.name,
         "run_id": obj.run_id,
         "run_name": obj.run_name,
-        "tags": list(obj.tags[:MAX_ITEMS]),
+        "tags": obj.tags[:MAX_ITEMS],
         "parameters": _json(plain(obj.parameters)),
         "labels": _json(plain(obj.labels)),
         "url": obj.url,
     }
-    return _without_defaults(written, keep=("name",))
+    return {key: value for key, value in written.items() if value or key == "name"}
 
 
 def _read_obj(written: Mapping[str, Any]) -> Obj:
@@ -102,37 +118,36 @@ def _read_obj(written: Mapping[str, Any]) -> Obj:
 def _state(state: State) -> dict[str, Any]:
     inner = getattr(state, "state", None)
     written = {
-        "type": state.type,
         "name": "" if state.name == state.type else state.name,
         "message": cut(text_of(state.message)),
-        "result": _json(plain(state.result)),
         "context": _json(plain(state.context)),
-        "timestamp": state.timestamp.isoformat(),
         "start_time": None if state.start_time is None else state.start_time.isoformat(),
         "run_count": state.run_count,
-        "final": state.final,
         "state": None if inner is None else _state(inner),
     }
-    return _without_defaults(written, keep=("type", "final", "result"))
+    return {
+        "type": state.type,
+        "timestamp": state.timestamp.isoformat(),
+        "final": state.final,
+        "result": _json(plain(state.result)),
+        **{key: value for key, value in written.items() if value},
+    }
 
 
-def _read_state(written: Mapping[str, Any]) -> State:
+def _read_state(written: Mapping[str, Any], occurred_at: datetime) -> State:
     fields = {key: written[key] for key in ("context", "name", "run_count", "final") if key in written}
-    for key in ("timestamp", "start_time"):
-        if key in written:
-            fields[key] = datetime.fromisoformat(written[key])
+    fields["timestamp"] = datetime.fromisoformat(written["timestamp"]) if "timestamp" in written else occurred_at
+    if "start_time" in written:
+        fields["start_time"] = datetime.fromisoformat(written["start_time"])
     if "state" in written:
-        fields["state"] = _read_state(written["state"])
-    return STATES[written["type"]](written.get("message"), written["result"], **fields)
-
-
-def _without_defaults(written: dict[str, Any], keep: tuple[str, ...] = ()) -> dict[str, Any]:
-    """``written`` without what is empty or none, except the keys to ``keep``."""
-    return {key: value for key, value in written.items() if key in keep or value not in (None, "", [], {})}
+        fields["state"] = _read_state(written["state"], occurred_at)
+    return STATES[written["type"]](written.get("message"), written.get("result"), **fields)
 
 
 def _json(value: Any) -> Any:
     """Plain data as JSON has it."""
+    if value is None or type(value) is str:
+        return value
     match value:
         case datetime() | date():
             return value.isoformat()

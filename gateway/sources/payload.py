@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.delivery.payload import DEFAULT_SOURCE
 from gateway.errors import PayloadError
 from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State
-from gateway.transition import MAX_TEXT, Obj, Transition, plain
+from gateway.transition import MAX_TEXT, Obj, Transition, new_id
 
 LONGEST_NAME = 1_000
 MOST_TAGS = 200
@@ -46,17 +47,18 @@ class StatePayload(Part):
     start_time: AwareDatetime | None = Field(default=None, description="when the run is due")
     run_count: int = Field(default=0, ge=0, description="attempts so far")
     final: bool | None = Field(default=None, description="false if the engine will retry")
-    context: dict[str, Any] = Field(default={}, description="what the engine noted beside it")
+    context: dict[str, Any] = Field(default_factory=dict, description="what the engine noted beside it")
     state: StatePayload | None = Field(default=None, description="the state a queued or submitted one is about")
 
     def build(self, occurred_at: datetime) -> State:
         """The state it describes, created ``occurred_at`` unless it says when."""
-        fields: dict[str, Any] = {"context": plain(self.context)}
+        fields: dict[str, Any] = {}
         if self.state is not None and self.type in PREDICATES["meta_state"]:
             fields["state"] = self.state.build(occurred_at)
         return STATES[self.type](
             self.message,
-            plain(self.result),
+            self.result,
+            context=self.context,
             name=self.name or self.type,
             timestamp=self.timestamp or occurred_at,
             start_time=self.start_time,
@@ -72,9 +74,9 @@ class FlowPayload(Part):
     name: Name = Field(description="its name in the engine")
     run_id: Name = ""
     run_name: Name = ""
-    tags: list[Name] = Field(default=[], max_length=MOST_TAGS)
-    parameters: dict[str, Any] = {}
-    labels: dict[str, Text] = {}
+    tags: list[Name] = Field(default_factory=list, max_length=MOST_TAGS)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    labels: dict[str, Text] = Field(default_factory=dict)
     url: Text = ""
 
     def build(self) -> Obj:
@@ -87,8 +89,8 @@ class FlowPayload(Part):
             "run_id": self.run_id,
             "run_name": self.run_name,
             "tags": tuple(self.tags),
-            "parameters": plain(self.parameters),
-            "labels": dict(self.labels),
+            "parameters": self.parameters,
+            "labels": self.labels,
             "url": self.url,
         }
 
@@ -118,22 +120,24 @@ class TransitionPayload(Part):
     id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="makes a repeat harmless"
     )
-    source: Annotated[str, Field(max_length=100)] = Field(default="event", description="where it came from")
+    source: Annotated[str, Field(max_length=100)] = Field(default=DEFAULT_SOURCE, description="where it came from")
     obj: ObjPayload
     old_state: StatePayload | None = None
     new_state: StatePayload
     occurred_at: AwareDatetime | None = Field(default=None, description="when it happened; now unless given")
 
     def build(self) -> Transition:
-        """The transition it describes."""
-        occurred_at = (self.occurred_at or datetime.now(UTC)).astimezone(UTC)
+        """The transition it describes; what is missing of id and time, it is given now."""
+        self.id = self.id or new_id()
+        self.occurred_at = (self.occurred_at or datetime.now(UTC)).astimezone(UTC)
         return Transition.of(
             self.obj.build(),
-            self.old_state.build(occurred_at) if self.old_state else None,
-            self.new_state.build(occurred_at),
+            self.old_state.build(self.occurred_at) if self.old_state else None,
+            self.new_state.build(self.occurred_at),
             id=self.id,
             source=self.source,
-            occurred_at=occurred_at,
+            occurred_at=self.occurred_at,
+            text=self.model_dump_json(exclude_unset=True, exclude_none=True),
         )
 
 

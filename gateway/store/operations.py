@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from gateway.store import ledger
+from gateway.store.bulk import execute_many
 from gateway.store.instants import to_instant, to_milliseconds
 from gateway.store.rows import (
     Acceptance,
@@ -97,7 +98,7 @@ def _insert_transitions(connection: Connection, rows: list[dict[str, Any]]) -> s
     if not rows:
         return set()
     seqs = [row["seq"] for row in rows]
-    if connection.execute(_INSERT_TRANSITION, rows).rowcount == len(rows):
+    if execute_many(connection, _INSERT_TRANSITION, rows).rowcount == len(rows):
         return set(seqs)
     kept = select(transition.c.seq).where(transition.c.seq.between(seqs[0], seqs[-1]))
     return set(connection.execute(kept).scalars())
@@ -152,7 +153,7 @@ def _made(new: NewDelivery, id: int, seq: int, now: datetime, node: int, fallbac
 def _insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
     if not deliveries:
         return
-    connection.execute(_INSERT_DELIVERY, [_delivery_row(one) for one in deliveries])
+    execute_many(connection, _INSERT_DELIVERY, [_delivery_row(one) for one in deliveries])
     entries = ledger.Entries()
     for one in deliveries:
         entries.accepted(one.handler, one.channel, one.status)
@@ -336,7 +337,7 @@ def _held(connection: Connection, records: Sequence[Record]) -> dict[int, _Held]
 def _write(connection: Connection, records: Sequence[Record]) -> None:
     if not records:
         return
-    connection.execute(_RECORD, [_record_row(one) for one in records])
+    execute_many(connection, _RECORD, [_record_row(one) for one in records])
     entries = ledger.Entries()
     for one in records:
         entries.moved(one.delivery.handler, one.delivery.channel, "claimed", one.status)
@@ -370,7 +371,7 @@ def _write_attempts(connection: Connection, held: Sequence[_Held]) -> None:
         if (made := one.record.attempt) is not None
     ]
     if rows:
-        connection.execute(_INSERT_ATTEMPT, rows)
+        execute_many(connection, _INSERT_ATTEMPT, rows)
 
 
 def _insert_fallbacks(connection: Connection, node: int, records: Sequence[Record]) -> dict[int, Delivery]:
