@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from gateway.delivery.payload import encode
+from gateway.delivery.payload import decode, encode
 from gateway.errors import PayloadError
 from gateway.sources.payload import parse_transition
+from gateway.transition import MAX_ITEMS
 
 EVENT: dict[str, Any] = {
     "id": "e-1",
@@ -82,3 +83,33 @@ def test_any_result_is_taken_or_refused_in_words(result: Any) -> None:
     event = {**EVENT, "new_state": {"type": "Failed", "result": result}}
     with contextlib.suppress(PayloadError):
         parse_transition(json.dumps(event))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        EVENT,
+        {key: value for key, value in EVENT.items() if key not in ("id", "occurred_at", "old_state")},
+        {**EVENT, "new_state": {"type": "Failed", "name": None, "result": {"rows": [None, 1.5, 2**70, "é\0"]}}},
+        {**EVENT, "new_state": {"type": "Queued", "state": {"type": "Scheduled"}, "context": {"worker": 3}}},
+        {**EVENT, "obj": {"kind": "flow", "name": "etl", "labels": {"team": "data"}, "parameters": {"day": None}}},
+    ],
+)
+def test_what_is_kept_of_an_event_is_read_back_as_the_same_transition(event: dict[str, Any]) -> None:
+    transition = parse_transition(json.dumps(event))
+
+    kept = decode(encode(transition))
+
+    assert kept == transition
+    for state, again in ((transition.state, kept.state), (transition.old_state, kept.old_state)):
+        assert type(again) is type(state)
+        if state is not None:
+            assert again is not None
+            assert (again.timestamp, again.start_time, again.name) == (state.timestamp, state.start_time, state.name)
+
+
+def test_of_an_overlong_event_only_what_handlers_see_is_kept() -> None:
+    event = {**EVENT, "new_state": {"type": "Failed", "result": ["x" * 1000] * 1000}}
+    transition = parse_transition(json.dumps(event))
+
+    assert len(json.loads(encode(transition))["new_state"]["result"]) == MAX_ITEMS

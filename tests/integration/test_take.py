@@ -1,0 +1,95 @@
+"""Transitions from outside: taken without waiting, kept whole, told like all others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StoreClosedError
+from gateway.testing.builders import transition
+
+FAILED = '[[handler]]\nname = "failed"\nwhen = "state is failed"\nto = "box"\nmessage = "{{ task.name }} failed"\n'
+
+
+def keep_unmatched(write, how_long: str, handlers: str = FAILED) -> Path:
+    folder = write(handlers)
+    with (folder / "store.toml").open("a") as store:
+        store.write(f'keep_unmatched = "{how_long}"\n')
+    return folder
+
+
+def test_each_transition_is_answered_in_order_and_what_it_says_is_sent(write, opened, sent) -> None:
+    gw = opened(write(FAILED))
+    seen = transition(id="seen")
+    gw.take([seen]).result()
+
+    answers = gw.take([transition(task="a"), seen, transition(new="Success"), transition(task="b")]).result()
+    gw.drain()
+
+    assert [(one.duplicate, len(one.deliveries)) for one in answers] == [(False, 1), (True, 0), (False, 0), (False, 1)]
+    assert sorted(message.body for message in sent.messages) == ["a failed", "b failed", "load failed"]
+
+
+def test_the_same_transition_twice_in_one_batch_is_told_once(write, opened, sent) -> None:
+    gw = opened(write(FAILED))
+    twice = transition(id="twice")
+
+    answers = gw.take([twice, twice]).result()
+    gw.drain()
+
+    assert [one.duplicate for one in answers] == [False, True]
+    assert len(sent.messages) == 1
+
+
+def test_nobody_stands_inside_a_transition_from_outside_so_required_is_delivered_like_all_else(
+    write, opened, sent, bucket
+) -> None:
+    gw = opened(write(FAILED + "required = true\n", f'[channel.box2]\nurl = "record://{bucket}?fail=9"\n'))
+
+    (answer,) = gw.take([transition()]).result()
+    gw.drain()
+
+    assert [one.required for one in answer.deliveries] == [False]
+    assert len(sent.messages) == 1
+
+
+@pytest.mark.parametrize(("how_long", "is_kept"), [("24h", True), ("0", False)])
+def test_a_transition_that_nobody_is_told_of_is_counted_and_kept_if_wanted(write, opened, how_long, is_kept) -> None:
+    gw = opened(keep_unmatched(write, how_long))
+
+    gw.take([transition(id="t-1", new="Success")]).result()
+
+    assert gw.store.counters()["transitions"] == gw.store.counters()["unmatched"] == 1
+    assert (gw.store.transition("t-1") is not None) is is_kept
+    assert gw.store.ledger() == ()
+
+
+def test_what_a_flow_does_that_nobody_is_told_of_is_kept_too(write, opened, until) -> None:
+    gw = opened(write(FAILED))
+
+    gw.handle(transition(id="t-1", new="Success"))
+
+    until(lambda: gw.store.transition("t-1") is not None)
+    assert gw.store.counters()["unmatched"] == 1
+
+
+def test_a_check_that_raises_on_a_transition_from_outside_stops_nobody(write, opened, sent, caplog) -> None:
+    raising = '[[handler]]\nname = "raises"\nwhen = "state.result.rows > 3"\nto = "box"\n'
+    gw = opened(write(raising + FAILED))
+
+    failed = transition()
+    failed.state.result = {"rows": "many"}
+    gw.take([failed]).result()
+    gw.drain()
+
+    assert [message.body for message in sent.messages] == ["load failed"]
+    assert "a check raised" in caplog.text
+
+
+def test_a_closed_gateway_takes_nothing_and_says_so(write, opened) -> None:
+    gw = opened(write(FAILED))
+    gw.close()
+
+    with pytest.raises(StoreClosedError):
+        gw.take([transition()])
