@@ -20,6 +20,8 @@ from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerCon
 from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
+from gateway.config.sources import Sources
+from gateway.config.url import is_web_address
 from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageError, SecretError, TemplateError
 from gateway.format import Format, Severity
 from gateway.rules.expression import Check, compile_check
@@ -92,6 +94,14 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """``[gateway] heartbeat``: the address to call, with its secrets filled in, and how often."""
+
+    address: str = field(repr=False)
+    every: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Ruleset:
     """A compiled configuration, whole and immutable.
 
@@ -102,6 +112,7 @@ class Ruleset:
         index: finds the handlers that match, at a cost that does not grow with their number.
         problems: what is worth a warning.
         ops: the channels that hear of the gateway's own troubles, groups opened up.
+        pulse: whom to tell that we live; ``None`` if nobody.
     """
 
     loaded: Loaded
@@ -110,6 +121,12 @@ class Ruleset:
     index: Index
     problems: tuple[Problem, ...]
     ops: tuple[str, ...] = ()
+    pulse: Pulse | None = None
+
+    @property
+    def hash(self) -> str:
+        """What tells this configuration from others: the same texts have the same. Twelve characters."""
+        return hash_of(self.loaded.sources)
 
     @property
     def config(self) -> Config:
@@ -141,6 +158,11 @@ class Ruleset:
         return matched
 
 
+def hash_of(sources: Sources) -> str:
+    """The texts of a configuration in twelve characters, by which processes see that they run the same."""
+    return sources.fingerprint[:12]
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """What came of compiling ``loaded``: the ruleset, ``None`` if any problem is an error; and every problem."""
@@ -165,6 +187,7 @@ def compile_ruleset(
     destinations = work.destinations(loaded.sound.channels) if connect else {}
     handlers = work.handlers()
     ops = work.ops()
+    pulse = work.pulse() if connect else None
     work.check_references()
     problems = tuple(sorted({*loaded.problems, *work.problems}, key=_by_place))
     if any(problem.severity == "error" for problem in problems):
@@ -174,7 +197,7 @@ def compile_ruleset(
         return Compiled(loaded, None, problems)
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
-    return Compiled(loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops), problems)
+    return Compiled(loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse), problems)
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:
@@ -357,6 +380,22 @@ class _Compilation:
     def ops(self) -> tuple[str, ...]:
         """The channels that hear of the gateway's own troubles."""
         return self._open_up(("gateway", "ops"), self.config.gateway.ops)
+
+    def pulse(self) -> Pulse | None:
+        """Whom to tell that we live."""
+        path = ("gateway", "heartbeat")
+        written = self.config.gateway
+        if written.heartbeat is None:
+            return None
+        try:
+            address = resolve_url(written.heartbeat, self.loaded.sources.base)
+        except SecretError as error:
+            self.error(path, str(error))
+            return None
+        if not is_web_address(address):
+            self.error(path, "the address must begin with http:// or https://")
+            return None
+        return Pulse(address, written.heartbeat_every)
 
     def check_references(self) -> None:
         """Groups and fallbacks name channels that exist, and nothing goes in circles."""

@@ -7,7 +7,7 @@ because pace and retries are decided, and survive a restart, elsewhere in the ga
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from apprise.common import NotifyFormat, NotifyType, OverflowMode
@@ -75,6 +75,7 @@ class AppriseChannel:
         self.width = width(found.kind)
         self.default_rate = max(0.0, float(found.plugin.request_rate_per_sec))
         self._plugin = _governed(found, timeout, overflow)
+        self._remake: Callable[[], NotifyBase] = lambda: _governed(checked(url, self._transport), timeout, overflow)
         self._redact = redactor(url)
         self._progress = Progress()
 
@@ -116,6 +117,10 @@ class AppriseChannel:
         if self._plugin.title_maxlen > 0 or format == "text":
             return title
         return str(convert_between(NotifyFormat.TEXT, NotifyFormat(format), title))  # type: ignore[no-untyped-call]
+
+    def renew(self) -> None:
+        """Go on with another instance of the plugin; few can stand a second send while one hangs."""
+        self._plugin = self._remake()
 
     def close(self) -> None:
         """Let go of the plugin's own connection, if it keeps one (MQTT). Safe to call twice."""

@@ -69,5 +69,8 @@ class Channel(Protocol):
     def send(self, message: Message, timeout: float) -> Outcome:
         """Try to deliver once, within ``timeout`` seconds. Never raises: a failure is an outcome."""
 
+    def renew(self) -> None:
+        """A ``send`` hangs and is given up: keep the next one out of whatever it hangs in. Must not wait."""
+
     def close(self) -> None:
         """Let go of sockets and threads. Safe to call twice."""

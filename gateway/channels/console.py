@@ -52,6 +52,9 @@ class ConsoleChannel:
             return Outcome("temporary", "write_failed", type(error).__name__)
         return DELIVERED
 
+    def renew(self) -> None:
+        """Nothing to do: there is one stream."""
+
     def close(self) -> None:
         """Nothing to let go of: the stream belongs to whoever opened it."""
 

@@ -54,6 +54,7 @@ REASONS: Mapping[str, str] = {
     "read_timeout": "no complete answer in time",
     "reset": "the connection broke before the answer",
     "plugin_error": "the library that speaks to the service failed",
+    "stuck": "the library that speaks to the service did not return, long after its time was up",
     "unexplained": "the library reported a failure and no cause",
     "empty": "the message has neither title nor body",
     "write_failed": "the stream could not be written to",

@@ -110,6 +110,9 @@ class RecordChannel:
             self.recording.messages.append(message)
         return DELIVERED
 
+    def renew(self) -> None:
+        """Nothing to do: a send never hangs."""
+
     def close(self) -> None:
         """End the delays in progress."""
         self._closed.set()

@@ -50,3 +50,9 @@ def format_duration(length: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def format_roughly(length: timedelta) -> str:
+    """``length`` for people: its two largest units, seconds at the least (``"1h30m"``, ``"3d4h"``, ``"0s"``)."""
+    parts = re.findall(r"[0-9]+[dhms]", format_duration(length - length % timedelta(seconds=1)))
+    return "".join(parts[:2])

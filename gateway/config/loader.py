@@ -68,6 +68,7 @@ class Loaded:
     def secret_files(self) -> frozenset[str]:
         """Files whose text is part of an address, there or not: an edit of one changes the configuration."""
         urls: list[Url] = [self.sound.store.url]
+        urls += [self.sound.gateway.heartbeat] if self.sound.gateway.heartbeat is not None else []
         urls += [channel.url for channel in self.sound.channels.values() if isinstance(channel, ChannelConfig)]
         return frozenset(str(file) for url in urls for file in files_of(url, self.sources.base))
 

@@ -30,7 +30,7 @@ from pydantic_core import PydanticCustomError
 from gateway.config import duration, rate
 from gateway.config.outline import Lines
 from gateway.config.rate import Rate
-from gateway.config.url import Url, UrlError, UrlText, parse_url
+from gateway.config.url import Url, UrlError, UrlText, is_web_address, parse_url
 from gateway.format import Format, Severity
 from gateway.spelling import nearest
 from gateway.states import STATES
@@ -144,6 +144,12 @@ def _store_url(value: Url) -> Url:
     return value
 
 
+def _web_url(value: Url) -> Url:
+    if isinstance(value, UrlText) and not is_web_address(value.text) and value.pieces[0]:
+        raise wrong("must begin with http:// or https://")
+    return value
+
+
 _REFERENCES = [
     {
         "type": "object",
@@ -207,6 +213,15 @@ class GatewayConfig(Table):
     name: Name = Field(default="gateway", description="What this gateway is called in what it says about itself.")
     ops: Names = Field(
         default=(), description="Channels told of failed reloads, dead letters and channels that are down."
+    )
+    overdue: PositiveDuration = Field(
+        default=timedelta(hours=1), description="Deliveries that are owed longer than this are told to 'ops'."
+    )
+    heartbeat: Annotated[UrlReference, AfterValidator(_web_url)] | None = Field(
+        default=None, description="URL that is called while the gateway is well, so that an outside watcher knows."
+    )
+    heartbeat_every: PositiveDuration = Field(
+        default=timedelta(minutes=1), description="How often the heartbeat URL is called."
     )
 
 

@@ -62,6 +62,12 @@ class FileReference:
 Url = UrlText | EnvReference | FileReference
 
 
+def is_web_address(address: str) -> bool:
+    """Whether ``address`` is one of the web's: http or https, with a host."""
+    scheme, separator, rest = address.partition("://")
+    return scheme.lower() in ("http", "https") and bool(separator and rest.strip("/"))
+
+
 def parse_url(value: Any) -> Url:
     """What TOML's ``value`` says: a text, ``{ env = "NAME" }`` or ``{ file = "PATH" }``.
 

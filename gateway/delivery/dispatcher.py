@@ -17,6 +17,7 @@ from gateway.channels.base import Outcome
 from gateway.delivery.clock import SYSTEM_CLOCK, Clock
 from gateway.delivery.lane import ChannelRuntime, Lane, LaneReport
 from gateway.delivery.notice import Notice, Notify, dead_letter, nobody
+from gateway.delivery.observers import Observers, Settled
 from gateway.delivery.settlement import give_up, postpone
 from gateway.errors import StoreClosedError, StoreError
 from gateway.store.instants import EPOCH
@@ -25,6 +26,9 @@ from gateway.store.rows import Delivery, NewDelivery, Record, Recorded, WantExpi
 from gateway.store.store import Store
 
 log = logging.getLogger("gateway.delivery")
+
+LONGEST_LOOK = 60.0
+"""Seconds between looks after which something must be wrong."""
 
 LOOK_EVERY = 1.0
 """Seconds between looks into the store when nothing is known to become due earlier: other processes write there too."""
@@ -47,7 +51,8 @@ class Dispatcher:
         channels: the channels by name; see :meth:`swap`.
         clock: tells the time; it must be the one the outbox has.
         random: jitter for retries.
-        notify: told of dead letters and parked channels.
+        notify: told of dead letters and of channels that are parked, open again or hang.
+        observers: told what becomes of each delivery.
 
     New deliveries come through :meth:`hand_over`; retries, what was too much for the memory, and
     what others left behind is claimed from the store when due. The dispatcher closes the channels
@@ -61,9 +66,11 @@ class Dispatcher:
         clock: Clock = SYSTEM_CLOCK,
         random: Random | None = None,
         notify: Notify = nobody,
+        observers: Observers | None = None,
     ) -> None:
         self._store, self._clock, self._random = store, clock, random or Random()
         self._notify = notify
+        self._observers = Observers() if observers is None else observers
         self._started = self._closed = False
         self._lanes: Mapping[str, Lane] = {}
         self._begin_anew(channels)
@@ -74,6 +81,7 @@ class Dispatcher:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._looks_at = NOW_LOOKING
+        self._looked = time.monotonic()
         self._looking = threading.Lock()
         self._on_their_way_back: set[Future[Recorded]] = set()
         self._clock_offset: timedelta | None = None
@@ -168,6 +176,11 @@ class Dispatcher:
         """How each channel stands."""
         return {name: lane.report() for name, lane in self._lanes.items()}
 
+    def is_alive(self) -> bool:
+        """Whether the thread that looks for due deliveries is at work, and not held up by the store for long."""
+        thread = self._thread
+        return thread is not None and thread.is_alive() and time.monotonic() - self._looked < LONGEST_LOOK
+
     def drain(self, timeout: float) -> int:
         """Wait up to ``timeout`` seconds for what can be sent in that time; how many deliveries are still owed then."""
         deadline = time.monotonic() + timeout
@@ -252,6 +265,8 @@ class Dispatcher:
         recorded = self._store.record(record).result()
         if not recorded.kept:
             log.warning("a record came too late", extra={"delivery_id": record.delivery.id, "status": record.status})
+        if self._observers:
+            self._observers.tell(Settled(record, recorded.kept))
         if record.status == "pending":
             self._look_by(record.due_at)
         if record.status == "dead" and recorded.kept and not record.delivery.required:
@@ -285,6 +300,7 @@ class Dispatcher:
         while not self._closed:
             self._wake.clear()
             pause = self._look_safely()
+            self._looked = time.monotonic()
             if not self._closed:
                 self._wake.wait(pause)
 
@@ -303,6 +319,8 @@ class Dispatcher:
     def _look(self) -> float:
         """Claim what is due and fits; returns the seconds until it is worth looking again."""
         self._looks_at, now = NOW_LOOKING, self._clock.now()
+        for lane in self._all_lanes():
+            lane.give_up_stuck()
         self._follow_clock(now)
         self._end_expired(now)
         due = self._store.next_due()

@@ -10,7 +10,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -21,7 +22,7 @@ from gateway.config.models import RetryConfig
 from gateway.config.rate import Rate
 from gateway.delivery.breaker import Breaker, BreakerPolicy, BreakerState
 from gateway.delivery.clock import Clock
-from gateway.delivery.notice import Notice, parked
+from gateway.delivery.notice import Notice, opened, parked, stuck
 from gateway.delivery.rate import RateLimiter
 from gateway.delivery.settlement import Terms, give_up, postpone, settle
 from gateway.errors import StoreError
@@ -38,6 +39,15 @@ IDLE_SECONDS = 5.0
 SHORT_WAIT = 0.25
 """Seconds a worker waits for the rate limiter itself; for longer, deliveries go back to the store."""
 
+STUCK = "stuck"
+"""The reason of an attempt the plugin never returned from."""
+
+MOST_STUCK = 8
+"""Attempts a plugin may hang in at a time. A thread cannot be ended: with so many, the channel gets no more."""
+
+STUCK_PAUSE = 60.0
+"""Seconds after which somebody who waits for a hanging plugin looks again."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelRuntime:
@@ -50,6 +60,7 @@ class ChannelRuntime:
         retry: how often and how long a delivery is tried.
         fallback: the channel a delivery goes to when this one has given up.
         breaker: when the channel is parked.
+        grace: seconds beyond ``timeout`` after which an attempt that has not ended is given up as stuck.
     """
 
     channel: Channel
@@ -58,6 +69,7 @@ class ChannelRuntime:
     retry: RetryConfig = field(default_factory=RetryConfig)
     fallback: str | None = None
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    grace: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,8 @@ class LaneReport:
     Attributes:
         queued: deliveries in memory.
         sending: attempts in progress.
-        overdue: those of them that have taken longer than the channel's timeout: a stuck plugin.
+        overdue: those of them that have taken longer than the channel's timeout.
+        stuck: attempts given up because the plugin did not return; each still holds a thread.
         breaker: whether the channel is parked.
         reason: what parked it.
     """
@@ -75,15 +88,31 @@ class LaneReport:
     queued: int
     sending: int
     overdue: int
+    stuck: int
     breaker: BreakerState
     reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sending:
-    """An attempt in progress, and when it began (``time.monotonic``)."""
+    """An attempt in progress.
+
+    Attributes:
+        delivery: of what.
+        began: when its turn came (``time.monotonic``).
+        hired: a worker makes it, not a thread that does so once.
+    """
 
     delivery: Delivery
+    began: float
+    hired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The channel was asked at ``at``, by the clock on the wall, and at ``began`` (``time.monotonic``)."""
+
+    at: datetime
     began: float
 
 
@@ -129,6 +158,8 @@ class Lane:
         self._breaker = Breaker(runtime.breaker)
         self._workers = self._idle = 0
         self._sending: set[Sending] = set()
+        self._asked: dict[Sending, Asked] = {}
+        self._stuck: set[Sending] = set()
         self._retired = False
 
     @property
@@ -141,7 +172,10 @@ class Lane:
         late = time.monotonic() - self.runtime.timeout - 1
         with self._changed:
             overdue = sum(sending.began < late for sending in self._sending)
-            return LaneReport(len(self._queue), len(self._sending), overdue, self._breaker.state, self._breaker.reason)
+            state, reason = self._breaker.state, self._breaker.reason
+            if self._is_jammed():
+                state, reason = "open", STUCK
+            return LaneReport(len(self._queue), len(self._sending), overdue, len(self._stuck), state, reason)
 
     # what may come in
 
@@ -149,7 +183,7 @@ class Lane:
         """How many more deliveries would be sent soon."""
         now = self._clock.monotonic()
         with self._changed:
-            if self._retired or not self._breaker.permits(now):
+            if self._retired or self._is_jammed() or not self._breaker.permits(now):
                 return 0
             most = LARGEST_QUEUE if self._breaker.state == "closed" else 1
             return max(0, min(most, self._limiter.available(now)) - len(self._queue))
@@ -158,7 +192,14 @@ class Lane:
         """Seconds after which :meth:`room` is worth asking again; 0 when now."""
         now = self._clock.monotonic()
         with self._changed:
-            return max(self._breaker.wait(now), self._limiter.wait(now))
+            return max(self._parked_for(now), self._limiter.wait(now))
+
+    def _parked_for(self, now: float) -> float:
+        """Seconds until the channel may be asked again as far as its health goes; 0 when now. The lock is held."""
+        return max(self._breaker.wait(now), STUCK_PAUSE if self._is_jammed() else 0.0)
+
+    def _is_jammed(self) -> bool:
+        return len(self._stuck) >= MOST_STUCK
 
     def offer(self, deliveries: Sequence[Delivery]) -> bool:
         """Queue ``deliveries``; ``False`` if the lane is retired and took none."""
@@ -219,7 +260,8 @@ class Lane:
 
     def _work(self) -> None:
         while (sending := self._next(IDLE_SECONDS)) is not None:
-            self._serve(sending)
+            if not self._serve(sending):
+                return  # it was stuck, and another has taken its place
 
     def serve_one(self) -> bool:
         """Send the first in the queue in the calling thread; ``False`` if nothing can be sent now."""
@@ -234,7 +276,7 @@ class Lane:
         while True:
             with self._changed:
                 if self._may_send():
-                    return self._begin(self._queue.popleft())
+                    return self._begin(self._queue.popleft(), hired)
                 refused, records = self._give_back()
                 if not refused and not self._wait_for_work(patience):
                     self._workers -= hired
@@ -246,15 +288,16 @@ class Lane:
         return bool(
             self._queue
             and len(self._sending) < self.runtime.channel.width
+            and not self._is_jammed()
             and self._breaker.permits(now)
             and not self._limiter.wait(now)
         )
 
-    def _begin(self, delivery: Delivery) -> Sending:
+    def _begin(self, delivery: Delivery, hired: bool = False) -> Sending:
         """Count an attempt as in progress. The lock is held."""
         self._limiter.take(self._clock.monotonic())
         self._breaker = self._breaker.sending()
-        sending = Sending(delivery, time.monotonic())
+        sending = Sending(delivery, time.monotonic(), hired)
         self._sending.add(sending)
         if self.behind and len(self._queue) <= LARGEST_QUEUE // 4:
             self._desk.look()
@@ -263,10 +306,10 @@ class Lane:
     def _give_back(self) -> tuple[bool, list[Record]]:
         """Empty the queue if it would have to wait long for breaker or limiter, and say until when."""
         now = self._clock.monotonic()
-        parked, limited = self._breaker.wait(now), self._limiter.wait(now)
+        parked, limited = self._parked_for(now), self._limiter.wait(now)
         if not self._queue or max(parked, limited) <= SHORT_WAIT:
             return False, []
-        reason = "parked" if parked >= limited else "rate"
+        reason = STUCK if self._is_jammed() else "parked" if parked >= limited else "rate"
         at = self._clock.now()
         due_at = at + timedelta(seconds=max(parked, limited))
         records = [postpone(delivery, reason, due_at, at) for delivery in self._queue]
@@ -286,67 +329,114 @@ class Lane:
         self._idle -= 1
         return woken or bool(self._queue)
 
-    def _serve(self, sending: Sending) -> None:
+    def _serve(self, sending: Sending) -> bool:
+        """Make an attempt; ``False`` if it was given up as stuck meanwhile."""
         delivery = sending.delivery
         try:
             if self._desk.holds(delivery):
-                _, recorded = self._deliver(delivery, last=False)
-                if recorded.fallback is not None:
+                recorded = self._deliver(sending)
+                if recorded is not None and recorded.fallback is not None:
                     self._desk.hand_over([recorded.fallback])
             else:
                 log.info("a claim was lost and the delivery left to its new owner", extra=_about(delivery))
         except StoreError as error:
             log.error("an outcome was not recorded", extra={**_about(delivery), "error": str(error)})
         finally:
-            self._end(sending)
+            in_time = self._end(sending)
+        return in_time
 
-    def _end(self, sending: Sending) -> None:
-        """Count an attempt as in progress no more."""
+    def _end(self, sending: Sending) -> bool:
+        """Count an attempt as in progress no more; ``False`` if it was given up as stuck before."""
         with self._changed:
+            if sending not in self._sending:
+                return False
             self._sending.remove(sending)
             self._breaker = self._breaker.unsent()
             last = self._retired and not self._sending
             self._changed.notify_all()
         if last:
             self.runtime.channel.close()
+        return True
 
     # one attempt
 
     def deliver_now(self, delivery: Delivery) -> tuple[Outcome, Recorded]:
-        """Make the only attempt of a required delivery, in the calling thread.
+        """Make the only attempt of a required delivery: somebody waits for it, but not for a plugin that hangs.
 
         Waits for the rate limiter and a free place for at most the channel's timeout; a parked
-        channel is asked all the same.
+        channel is asked all the same, unless it hangs.
         """
         sending = self._begin_required(delivery)
         if sending is None:
             outcome = Outcome("temporary", "rate", "the channel was not free in time")
             return outcome, self._desk.record(give_up(delivery, "rate", self._fallback(delivery), self._clock.now()))
+        asked = self._ask_from_now(sending)
+        answer = _in_a_thread(lambda: self._answered(sending), f"gateway-{self.name}")
         try:
-            return self._deliver(delivery, last=True)
+            outcome = self._awaited(answer, sending, asked)
+            return outcome, self._settle(delivery, outcome, asked, last=True)
         finally:
             self._end(sending)
+
+    def _awaited(self, answer: Future[Outcome], sending: Sending, asked: Asked) -> Outcome:
+        try:
+            return answer.result(self.runtime.timeout + self.runtime.grace)
+        except TimeoutError:
+            return self._leave_stuck(sending, asked) or answer.result()
+
+    def _answered(self, sending: Sending) -> Outcome:
+        """Ask the channel; what it says after it was given up as stuck is passed over."""
+        outcome = self._ask(sending.delivery)
+        self._stop_asking(sending, outcome)
+        return outcome
 
     def _begin_required(self, delivery: Delivery) -> Sending | None:
         deadline = time.monotonic() + self.runtime.timeout
         with self._changed:
-            while True:
+            while not self._is_jammed():
                 pause = self._limiter.wait(self._clock.monotonic())
                 if not pause and len(self._sending) < self.runtime.channel.width:
                     return self._begin(delivery)
                 if time.monotonic() + pause >= deadline:
                     return None
                 self._changed.wait(pause or deadline - time.monotonic())
+        return None
 
-    def _deliver(self, delivery: Delivery, last: bool) -> tuple[Outcome, Recorded]:
-        at, began = self._clock.now(), time.monotonic()
-        outcome = self._ask(delivery)
-        attempt = Attempt(at, outcome.kind, outcome.reason, outcome.detail, round((time.monotonic() - began) * 1000))
+    def _deliver(self, sending: Sending) -> Recorded | None:
+        """Make an attempt and write down what came of it; ``None`` if it was given up as stuck meanwhile."""
+        asked = self._ask_from_now(sending)
+        outcome = self._ask(sending.delivery)
+        return self._settle(sending.delivery, outcome, asked) if self._stop_asking(sending, outcome) else None
+
+    def _ask_from_now(self, sending: Sending) -> Asked:
+        asked = Asked(self._clock.now(), time.monotonic())
+        with self._changed:
+            self._asked[sending] = asked
+        return asked
+
+    def _stop_asking(self, sending: Sending, outcome: Outcome) -> bool:
+        """Note that the channel has answered; ``False`` if it was too late and the outcome counts no more."""
+        with self._changed:
+            if sending not in self._stuck:
+                self._asked.pop(sending, None)
+                return True
+            was_jammed = self._is_jammed()
+            self._stuck.remove(sending)
+            self._changed.notify_all()
+        fields = {**_about(sending.delivery), "outcome": outcome.kind, "reason": outcome.reason}
+        log.warning("a stuck attempt has ended after all, and its outcome is passed over", extra=fields)
+        if was_jammed:
+            self._tell_open()
+        return False
+
+    def _settle(self, delivery: Delivery, outcome: Outcome, asked: Asked, last: bool = False) -> Recorded:
+        took = round((time.monotonic() - asked.began) * 1000)
+        attempt = Attempt(asked.at, outcome.kind, outcome.reason, outcome.detail, took)
         opens_at = self._note(outcome)
         terms = Terms(self.runtime.retry, self._fallback(delivery), opens_at, last)
         record = settle(delivery, outcome, attempt, terms, self._clock.now(), self._random)
         _tell(record, outcome)
-        return outcome, self._desk.record(record)
+        return self._desk.record(record)
 
     def _ask(self, delivery: Delivery) -> Outcome:
         message = Message(
@@ -357,6 +447,51 @@ class Lane:
         except Exception as error:  # a channel must not raise; one that does must not lose a delivery
             log.exception("a channel raised instead of reporting an outcome", extra=_about(delivery))
             return Outcome("unknown", "plugin_error", type(error).__name__)
+
+    # a plugin that hangs
+
+    def give_up_stuck(self) -> None:
+        """Write down attempts the channel has not returned from, long after their time, and put others in their place.
+
+        What becomes of such a delivery is unknown, and it is tried again by the rules. Its thread
+        cannot be ended: if it returns after all, its outcome counts no more.
+        """
+        limit = time.monotonic() - self.runtime.timeout - self.runtime.grace
+        with self._changed:
+            late = [(one, asked) for one, asked in self._asked.items() if asked.began < limit]
+        for sending, asked in late:
+            if sending.delivery.required:
+                continue  # whoever waits for it looks at the time
+            if (outcome := self._leave_stuck(sending, asked)) is not None:
+                recorded = self._settle(sending.delivery, outcome, asked)
+                if recorded.fallback is not None:
+                    self._desk.hand_over([recorded.fallback])
+
+    def _leave_stuck(self, sending: Sending, asked: Asked) -> Outcome | None:
+        """Count an attempt as stuck and fill its place; ``None`` if it has just ended."""
+        with self._changed:
+            if self._asked.pop(sending, None) is None:
+                return None
+            self._sending.remove(sending)
+            self._stuck.add(sending)
+            self._renew()  # before another may enter: what hangs may have left the plugin in any state
+            self._workers -= sending.hired
+            self._staff()
+            self._changed.notify_all()
+            number, is_jammed = len(self._stuck), self._is_jammed()
+            last = self._retired and not self._sending
+        if last:
+            self.runtime.channel.close()
+        seconds = round(time.monotonic() - asked.began)
+        log.error("an attempt is stuck", extra={**_about(sending.delivery), "seconds": seconds, "stuck": number})
+        self._desk.notify(parked(self.name, STUCK) if is_jammed else stuck(self.name, seconds))
+        return Outcome("unknown", STUCK, f"the plugin had not returned {seconds} s after it was asked")
+
+    def _renew(self) -> None:
+        try:
+            self.runtime.channel.renew()
+        except Exception:
+            log.exception("a channel could not be made anew", extra={"channel": self.name})
 
     def _note(self, outcome: Outcome) -> datetime:
         """Tell breaker and limiter; returns when the channel takes messages again as far as is known."""
@@ -372,12 +507,33 @@ class Lane:
             log.warning("channel parked", extra={"channel": self.name, "reason": after.reason, "seconds": wait})
             self._desk.notify(parked(self.name, after.reason))
         if before != "closed" and after.state == "closed":
-            log.warning("channel takes messages again", extra={"channel": self.name})
-            self._desk.look()
+            self._tell_open()
         return self._clock.now() + timedelta(seconds=wait)
+
+    def _tell_open(self) -> None:
+        log.warning("channel takes messages again", extra={"channel": self.name})
+        self._desk.notify(opened(self.name))
+        self._desk.look()
 
     def _fallback(self, delivery: Delivery) -> NewDelivery | None:
         return self._desk.fallback_for(delivery, self.runtime)
+
+
+def _in_a_thread(work: Callable[[], Outcome], name: str) -> Future[Outcome]:
+    """What ``work`` returns, done in a thread of its own, or here where none can be started any more."""
+    answer: Future[Outcome] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError:  # the interpreter is ending
+        run()
+    return answer
 
 
 def _about(delivery: Delivery) -> dict[str, object]:

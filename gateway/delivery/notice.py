@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
+from gateway.config.duration import format_roughly
 from gateway.store.rows import Record
 
-NoticeKind = Literal["reload_refused", "channel_parked", "dead_letter"]
+NoticeKind = Literal[
+    "reload_refused", "channel_parked", "channel_open", "dead_letter", "plugin_stuck", "overdue", "store_nearly_full"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,37 @@ def dead_letter(record: Record) -> Notice:
         f" {record.reason}. {detail}\nIts title: {delivery.title}"
     )
     return Notice("dead_letter", delivery.channel, text, delivery.channel, delivery.handler)
+
+
+def opened(channel: str) -> Notice:
+    """The notice that a parked channel takes messages again."""
+    return Notice("channel_open", channel, f"Channel {channel!r} takes messages again. What waited is sent.", channel)
+
+
+def stuck(channel: str, seconds: int) -> Notice:
+    """The notice that a plugin hangs."""
+    text = (
+        f"An attempt to send through channel {channel!r} has not returned after {seconds} s and is given up. "
+        "The delivery is tried again; it may have arrived. The thread is lost until the process ends."
+    )
+    return Notice("plugin_stuck", channel, text, channel)
+
+
+def overdue(channel: str, count: int, oldest: timedelta) -> Notice:
+    """The notice that deliveries have been owed for long."""
+    number = "A delivery" if count == 1 else f"{count} deliveries"
+    have = "has" if count == 1 else "have"
+    text = (
+        f"{number} to channel {channel!r} {have} been owed for long, the oldest for {format_roughly(oldest)}. "
+        "'gateway status' tells what they wait for."
+    )
+    return Notice("overdue", channel, text, channel)
+
+
+def nearly_full(room: str) -> Notice:
+    """The notice that the store will soon take nothing more."""
+    text = f"The store has little room left: {room}. When there is none, nothing more is accepted."
+    return Notice("store_nearly_full", "store", text)
 
 
 def parked(channel: str, reason: str) -> Notice:

@@ -13,6 +13,7 @@ WHY: Mapping[str, str] = {
     "rate": "the channel's rate allows no more for now",
     "retried": "retried by hand",
     "cancelled": "cancelled by hand",
+    "dropped": "a dead letter, taken out of the way by hand",
     "give_up": "it waited too long",
     "channel_removed": "the configuration has no such channel any more",
     "node_lost": "the process that held it is gone",

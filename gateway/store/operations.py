@@ -434,6 +434,19 @@ def _cancel(connection: Connection, order: Order) -> bool:
     return True
 
 
+def drop(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
+    """Take dead letters out of the way: they are cancelled, their attempts stay."""
+    return [_drop(connection, order) for order in orders]
+
+
+def _drop(connection: Connection, order: Order) -> bool:
+    found = _find(connection, order.delivery_id)
+    if found is None or found.status != "dead":
+        return False
+    _move(connection, found, "cancelled", order.at, reason="dropped")
+    return True
+
+
 def _find(connection: Connection, delivery_id: int) -> Delivery | None:
     row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one_or_none()
     return None if row is None else delivery_of(row)

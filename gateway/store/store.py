@@ -35,7 +35,7 @@ from gateway.store.rows import (
     WantExpired,
 )
 from gateway.store.translation import translated
-from gateway.store.writer import Writer
+from gateway.store.writer import Commit, Writer
 
 T = TypeVar("T")
 
@@ -61,16 +61,22 @@ class Database(Protocol):
 class Session:
     """A store opened in one process: its database, its writer, its place among the nodes."""
 
-    def __init__(self, database: Database, node_ttl: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        node_ttl: float,
+        config_hash: str = "",
+        committed: Callable[[Commit], object] | None = None,
+    ) -> None:
         self.database = database
-        self.config_hash = ""
+        self.config_hash = config_hash
         self._ttl = node_ttl
         self._watch = nodes.Watch()
         with translated():
             self.store_id, self.node = self._join()
         self._beaten = time.monotonic()
         beat_every = node_ttl / (nodes.PATIENCE + 1)
-        self.writer = Writer(database.transaction, lambda: self.node, self.beat, beat_every)
+        self.writer = Writer(database.transaction, lambda: self.node, self.beat, beat_every, committed)
         self.writer.start()
 
     def _join(self) -> tuple[str, int]:
@@ -80,7 +86,7 @@ class Session:
             if self._is_alone():
                 nodes.forget_all(connection)
             store_id = connection.execute(select(schema.about.c.store_id)).scalar_one()
-            return store_id, nodes.register(connection)
+            return store_id, nodes.register(connection, self.config_hash)
 
     def _is_alone(self) -> bool:
         """Whether no other process has the store open. From now on, this one has."""
@@ -108,9 +114,13 @@ class Session:
             self._watch.saw(found.others)
             self.node, self._beaten = found.node, asked_at
 
+    def seconds_since_beat(self) -> float:
+        """How long ago our last heartbeat that is on the disk was asked for."""
+        return time.monotonic() - self._beaten
+
     def is_fresh(self) -> bool:
         """Whether our last heartbeat is so young that nobody can have taken our claims."""
-        return time.monotonic() - self._beaten < self._ttl / 2
+        return self.seconds_since_beat() < self._ttl / 2
 
     def close(self) -> None:
         """Give back what is claimed, leave the nodes, close."""
@@ -141,6 +151,8 @@ class Store(Questions):
         self._open_database, self._node_ttl = open_database, node_ttl
         self._lock = threading.Lock()
         self._closed = False
+        self._config_hash = ""
+        self._watchers: tuple[Callable[[Commit], object], ...] = ()
         self._session: Session | None = self._new_session()
         _stores.add(self)
 
@@ -148,7 +160,7 @@ class Store(Questions):
         with translated():
             database = self._open_database()
         try:
-            return Session(database, self._node_ttl)
+            return Session(database, self._node_ttl, self._config_hash, self._committed)
         except BaseException:
             database.close()
             raise
@@ -199,8 +211,29 @@ class Store(Questions):
                 beat.result(LONGEST_BEAT)
 
     def announce(self, config_hash: str) -> None:
-        """Tell the other nodes which configuration runs here, with the next heartbeat."""
-        self._current().config_hash = config_hash
+        """Tell the other nodes which configuration runs here. Does not wait."""
+        self._config_hash = config_hash
+        session = self._current()
+        if session.config_hash != config_hash:
+            session.config_hash = config_hash
+            session.beat()
+
+    def on_commit(self, told: Callable[[Commit], object]) -> None:
+        """Tell ``told`` of every transaction of this process from now on; it must be quick and must not raise."""
+        self._watchers = (*self._watchers, told)
+
+    def _committed(self, commit: Commit) -> None:
+        for told in self._watchers:
+            told(commit)
+
+    @property
+    def waiting(self) -> int:
+        """How many changes are queued for the writer."""
+        return self._current().writer.waiting
+
+    def seconds_since_beat(self) -> float:
+        """How long ago this process last wrote to the store for sure: a healthy one does every few seconds."""
+        return self._current().seconds_since_beat()
 
     # changes
 
@@ -238,6 +271,10 @@ class Store(Questions):
     def cancel(self, delivery_id: int, now: datetime) -> Future[bool]:
         """End a pending delivery; ``False`` if it is not pending."""
         return self._current().writer.submit(operations.cancel, Order(delivery_id, now))
+
+    def drop(self, delivery_id: int, now: datetime) -> Future[bool]:
+        """Take a dead letter out of the way: it is cancelled; ``False`` if it is not dead."""
+        return self._current().writer.submit(operations.drop, Order(delivery_id, now))
 
     def follow_clock(self, offset: timedelta) -> Future[timedelta]:
         """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""

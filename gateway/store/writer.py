@@ -46,6 +46,14 @@ class Request:
     future: Future[Any] = field(default_factory=Future)
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A transaction that is on the disk: how many operations were in it, and how long it took."""
+
+    operations: int
+    seconds: float
+
+
 class Writer:
     """Runs operations in the order they came, those that came together in one transaction.
 
@@ -54,6 +62,7 @@ class Writer:
         node: the id operations run under.
         beat: asks for a heartbeat; called every ``beat_every`` seconds from the writer's thread.
         beat_every: seconds.
+        committed: told of every transaction; must not raise.
     """
 
     def __init__(
@@ -62,10 +71,12 @@ class Writer:
         node: Callable[[], int],
         beat: Callable[[], object],
         beat_every: float,
+        committed: Callable[[Commit], object] | None = None,
     ) -> None:
         self._transaction, self._node = transaction, node
         self._beat, self._beat_every = beat, beat_every
         self._beat_at = time.monotonic() + beat_every
+        self._committed = committed
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closing = self._failing = False
@@ -74,6 +85,11 @@ class Writer:
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many operations are queued."""
+        return self._queue.qsize()
 
     def submit(self, operation: Operation[A, R], argument: A, *, kept: bool = False) -> Future[R]:
         """Queue ``operation`` on ``argument``; the future is done when its transaction is on the disk.
@@ -132,6 +148,7 @@ class Writer:
         """Run ``batch`` in one transaction; returns what is to be tried again."""
         if not batch:
             return []
+        began = time.monotonic()
         try:
             results = self._run_together(batch)
         except (OperationalError, StoreError) as error:
@@ -141,6 +158,8 @@ class Writer:
         if self._failing:
             self._failing = False
             log.warning("the store takes changes again")
+        if self._committed is not None:
+            self._committed(Commit(len(batch), time.monotonic() - began))
         for request, result in results:
             request.future.set_result(result)
         return []

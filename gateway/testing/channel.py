@@ -29,6 +29,7 @@ class ScriptedChannel:
         self.delivered: list[Message] = []
         self.most_at_once = 0
         self.closed = False
+        self.renewed = 0
         self.gate = threading.Event()
         self.gate.set()
         self._script = iter(script)
@@ -50,6 +51,10 @@ class ScriptedChannel:
             if outcome.kind == "delivered":
                 self.delivered.append(message)
         return outcome
+
+    def renew(self) -> None:
+        """Note that it was made anew."""
+        self.renewed += 1
 
     def close(self) -> None:
         """Note that it was closed."""
