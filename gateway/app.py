@@ -210,7 +210,7 @@ class Gateway:
         transition, so what a ``required`` handler says is delivered like everything else.
         """
         kept = self._outbox.submit_all(map(self._told, transitions), kept=self._keeps_unmatched)
-        kept.add_done_callback(self._send_taken)
+        kept.add_done_callback(self._send_kept)
         return kept
 
     def _told(self, transition: Transition) -> tuple[Transition, list[Notification]]:
@@ -222,7 +222,7 @@ class Gateway:
         notifications = (one for handler in matched for one in self._render(handler, transition))
         return transition, [replace(one, required=False) if one.required else one for one in notifications]
 
-    def _send_taken(self, kept: Future[tuple[Accepted, ...]]) -> None:
+    def _send_kept(self, kept: Future[tuple[Accepted, ...]]) -> None:
         if kept.exception() is None:
             self._dispatcher.hand_over(one for accepted in kept.result() for one in accepted.claimed)
 
@@ -272,8 +272,10 @@ class Gateway:
         else:
             self._backlog.add(lambda: self.emit(transition, handlers))
 
-    def _send(self, transition: Transition, notifications: Sequence[Notification]) -> None:
-        self._dispatcher.hand_over(self._outbox.accept(transition, notifications).claimed)
+    def _send(self, transition: Transition, notifications: Sequence[Notification]) -> Future[tuple[Accepted, ...]]:
+        kept = self._outbox.submit_all([(transition, notifications)])
+        kept.add_done_callback(self._send_kept)
+        return kept
 
     def _render(self, handler: Handler, transition: Transition) -> Iterator[Notification]:
         """One notification for each channel; the text is rendered once for each format."""

@@ -197,7 +197,9 @@ def compile_ruleset(
         return Compiled(loaded, None, problems)
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
-    return Compiled(loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse), problems)
+    return Compiled(
+        loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse), problems
+    )
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:

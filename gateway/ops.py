@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
 
 from gateway.compile import Ruleset
 from gateway.delivery.clock import Clock
@@ -36,14 +38,14 @@ class Ops:
 
     Args:
         ruleset: the configuration in force, asked at every notice.
-        send: keeps a transition with its notifications and has them sent.
+        send: keeps a transition with its notifications and has them sent; must not wait.
         clock: tells the time.
     """
 
     def __init__(
         self,
         ruleset: Callable[[], Ruleset],
-        send: Callable[[Transition, list[Notification]], object],
+        send: Callable[[Transition, list[Notification]], Future[Any]],
         clock: Clock,
     ) -> None:
         self._ruleset, self._send, self._clock = ruleset, send, clock
@@ -52,7 +54,7 @@ class Ops:
         self._untold: dict[tuple[str, str], int] = {}
 
     def notify(self, notice: Notice) -> None:
-        """Tell whoever ``[gateway] ops`` names. Never raises."""
+        """Tell whoever ``[gateway] ops`` names. Neither raises nor waits."""
         if notice.handler == HANDLER:
             return
         ruleset = self._ruleset()
@@ -63,7 +65,8 @@ class Ops:
         if repeats is None:
             return
         try:
-            self._send(_transition(ruleset, notice), [*_notifications(ruleset, notice, channels, repeats)])
+            told = self._send(_transition(ruleset, notice), [*_notifications(ruleset, notice, channels, repeats)])
+            told.add_done_callback(lambda done: _say_if_lost(notice, done))
         except Exception:
             log.exception("operators could not be told", extra={"notice": notice.kind, "subject": notice.subject})
 
@@ -76,6 +79,12 @@ class Ops:
                 return None
             self._told[key] = now
             return self._untold.pop(key, 0)
+
+
+def _say_if_lost(notice: Notice, told: Future[object]) -> None:
+    if (error := told.exception()) is not None:
+        about = {"notice": notice.kind, "subject": notice.subject, "error": str(error)}
+        log.error("operators could not be told", extra=about)
 
 
 def _transition(ruleset: Ruleset, notice: Notice) -> Transition:

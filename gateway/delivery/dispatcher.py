@@ -119,8 +119,11 @@ class Dispatcher:
 
     def hand_over(self, deliveries: Iterable[Delivery]) -> None:
         """Send ``deliveries``, which this node has claimed. Returns at once."""
+        by_channel: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
-            self._offer(delivery.channel, [delivery])
+            by_channel.setdefault(delivery.channel, []).append(delivery)
+        for channel, together in by_channel.items():
+            self._offer(channel, together)
 
     def _offer(self, channel: str, deliveries: Sequence[Delivery]) -> None:
         while (lane := self._lanes.get(channel)) is not None and not self._closed:
@@ -263,6 +266,24 @@ class Dispatcher:
     def record(self, record: Record) -> Recorded:
         """Write ``record``; returns when it is on the disk."""
         recorded = self._store.record(record).result()
+        self._follow(record, recorded)
+        return recorded
+
+    def record_soon(self, record: Record) -> Future[Recorded]:
+        """Write ``record`` without waiting for the disk; once it is there, go on with what takes over."""
+        written = self._store.record(record)
+        written.add_done_callback(lambda done: self._recorded(record, done))
+        return written
+
+    def _recorded(self, record: Record, done: Future[Recorded]) -> None:
+        if done.exception() is None:
+            recorded = done.result()
+            self._follow(record, recorded)
+            if recorded.fallback is not None:
+                self.hand_over([recorded.fallback])
+
+    def _follow(self, record: Record, recorded: Recorded) -> None:
+        """What is to be done once ``record`` is on the disk. Must not wait: the writer's own thread may do it."""
         if not recorded.kept:
             log.warning("a record came too late", extra={"delivery_id": record.delivery.id, "status": record.status})
         if self._observers:
@@ -271,7 +292,6 @@ class Dispatcher:
             self._look_by(record.due_at)
         if record.status == "dead" and recorded.kept and not record.delivery.required:
             self.notify(dead_letter(record))
-        return recorded
 
     def notify(self, notice: Notice) -> None:
         """Tell the operators."""

@@ -39,6 +39,9 @@ IDLE_SECONDS = 5.0
 SHORT_WAIT = 0.25
 """Seconds a worker waits for the rate limiter itself; for longer, deliveries go back to the store."""
 
+MOST_UNRECORDED = 16
+"""Attempts whose outcome is on its way to the disk, at most: what a crash at that moment would send again."""
+
 STUCK = "stuck"
 """The reason of an attempt the plugin never returned from."""
 
@@ -134,6 +137,9 @@ class Desk(Protocol):
     def record(self, record: Record) -> Recorded:
         """Write ``record``; returns when it is on the disk."""
 
+    def record_soon(self, record: Record) -> Future[Recorded]:
+        """Write ``record`` without waiting for the disk; once it is there, go on with what takes over."""
+
     def postpone(self, records: Sequence[Record]) -> None:
         """Write ``records`` without waiting for the disk."""
 
@@ -158,6 +164,7 @@ class Lane:
         self._breaker = Breaker(runtime.breaker)
         self._workers = self._idle = 0
         self._sending: set[Sending] = set()
+        self._unrecorded = 0
         self._asked: dict[Sending, Asked] = {}
         self._stuck: set[Sending] = set()
         self._retired = False
@@ -219,9 +226,9 @@ class Lane:
             self.runtime = runtime
 
     def is_quiet(self) -> bool:
-        """Whether nothing is queued or being sent."""
+        """Whether nothing is queued, being sent, or sent and not written down."""
         with self._changed:
-            return not self._queue and not self._sending
+            return not self._queue and not self._is_at_work()
 
     def is_unstaffed(self) -> bool:
         """Whether something is queued and no worker is there to send it."""
@@ -241,9 +248,12 @@ class Lane:
         return queued
 
     def wait_quiet(self, deadline: float) -> bool:
-        """Wait until no attempt is in progress, or ``deadline`` (``time.monotonic``); whether none is."""
+        """Wait until every attempt has ended and is written down, or ``deadline`` (``time.monotonic``); whether so."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._sending, max(0.0, deadline - time.monotonic()))
+            return self._changed.wait_for(lambda: not self._is_at_work(), max(0.0, deadline - time.monotonic()))
+
+    def _is_at_work(self) -> bool:
+        return bool(self._sending or self._unrecorded)
 
     # workers
 
@@ -288,6 +298,7 @@ class Lane:
         return bool(
             self._queue
             and len(self._sending) < self.runtime.channel.width
+            and self._unrecorded < MOST_UNRECORDED
             and not self._is_jammed()
             and self._breaker.permits(now)
             and not self._limiter.wait(now)
@@ -334,9 +345,7 @@ class Lane:
         delivery = sending.delivery
         try:
             if self._desk.holds(delivery):
-                recorded = self._deliver(sending)
-                if recorded is not None and recorded.fallback is not None:
-                    self._desk.hand_over([recorded.fallback])
+                self._deliver(sending)
             else:
                 log.info("a claim was lost and the delivery left to its new owner", extra=_about(delivery))
         except StoreError as error:
@@ -374,7 +383,7 @@ class Lane:
         answer = _in_a_thread(lambda: self._answered(sending), f"gateway-{self.name}")
         try:
             outcome = self._awaited(answer, sending, asked)
-            return outcome, self._settle(delivery, outcome, asked, last=True)
+            return outcome, self._desk.record(self._settle(delivery, outcome, asked, last=True))
         finally:
             self._end(sending)
 
@@ -402,11 +411,33 @@ class Lane:
                 self._changed.wait(pause or deadline - time.monotonic())
         return None
 
-    def _deliver(self, sending: Sending) -> Recorded | None:
-        """Make an attempt and write down what came of it; ``None`` if it was given up as stuck meanwhile."""
+    def _deliver(self, sending: Sending) -> None:
+        """Make an attempt and have written down what came of it, unless it was given up as stuck meanwhile."""
         asked = self._ask_from_now(sending)
         outcome = self._ask(sending.delivery)
-        return self._settle(sending.delivery, outcome, asked) if self._stop_asking(sending, outcome) else None
+        if self._stop_asking(sending, outcome):
+            self._record_soon(self._settle(sending.delivery, outcome, asked))
+
+    def _record_soon(self, record: Record) -> None:
+        """Have ``record`` written, and let the worker go on meanwhile."""
+        with self._changed:
+            self._unrecorded += 1
+        try:
+            written = self._desk.record_soon(record)
+        except BaseException:
+            self._note_recorded()
+            raise
+        written.add_done_callback(lambda done: self._recorded(record, done))
+
+    def _recorded(self, record: Record, done: Future[Recorded]) -> None:
+        if (error := done.exception()) is not None:
+            log.error("an outcome was not recorded", extra={**_about(record.delivery), "error": str(error)})
+        self._note_recorded()
+
+    def _note_recorded(self) -> None:
+        with self._changed:
+            self._unrecorded -= 1
+            self._changed.notify_all()
 
     def _ask_from_now(self, sending: Sending) -> Asked:
         asked = Asked(self._clock.now(), time.monotonic())
@@ -429,14 +460,15 @@ class Lane:
             self._tell_open()
         return False
 
-    def _settle(self, delivery: Delivery, outcome: Outcome, asked: Asked, last: bool = False) -> Recorded:
+    def _settle(self, delivery: Delivery, outcome: Outcome, asked: Asked, last: bool = False) -> Record:
+        """What is to be written down of an attempt, once breaker and limiter know of it."""
         took = round((time.monotonic() - asked.began) * 1000)
         attempt = Attempt(asked.at, outcome.kind, outcome.reason, outcome.detail, took)
         opens_at = self._note(outcome)
         terms = Terms(self.runtime.retry, self._fallback(delivery), opens_at, last)
         record = settle(delivery, outcome, attempt, terms, self._clock.now(), self._random)
         _tell(record, outcome)
-        return self._desk.record(record)
+        return record
 
     def _ask(self, delivery: Delivery) -> Outcome:
         message = Message(
@@ -463,9 +495,7 @@ class Lane:
             if sending.delivery.required:
                 continue  # whoever waits for it looks at the time
             if (outcome := self._leave_stuck(sending, asked)) is not None:
-                recorded = self._settle(sending.delivery, outcome, asked)
-                if recorded.fallback is not None:
-                    self._desk.hand_over([recorded.fallback])
+                self._record_soon(self._settle(sending.delivery, outcome, asked))
 
     def _leave_stuck(self, sending: Sending, asked: Asked) -> Outcome | None:
         """Count an attempt as stuck and fill its place; ``None`` if it has just ended."""
