@@ -26,6 +26,7 @@ from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
 from gateway.delivery.outbox import NOTHING, Outbox
+from gateway.delivery.sweeper import Sweeper
 from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreClosedError, StoreError
 from gateway.format import Format, Severity
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
@@ -34,6 +35,7 @@ from gateway.ops import Ops
 from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
 from gateway.rules.template import Rendered, fallback
 from gateway.spelling import no_such
+from gateway.store.retention import Retention
 from gateway.store.rows import Accepted, Delivery
 from gateway.store.sqlite import open_store
 from gateway.store.store import Store
@@ -116,7 +118,9 @@ class Gateway:
         self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset), notify=self._ops.notify)
         self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
         self._backlog = Backlog()
+        self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset))
         self._dispatcher.start()
+        self._sweeper.start()
         self._watcher = Watcher(
             lambda: watched_paths(self._ruleset), self._reload_if_edited, self._ruleset.config.reload.debounce
         )
@@ -392,6 +396,7 @@ class Gateway:
         deadline = time.monotonic() + self.drain_seconds
         atexit.unregister(self.close)
         self._watcher.close()
+        self._sweeper.close()
         self._backlog.close()
         self.drain()
         self._dispatcher.close(max(0.0, deadline - time.monotonic()))
@@ -532,6 +537,12 @@ def _runtimes(ruleset: Ruleset) -> dict[str, ChannelRuntime]:
         )
         for name, built in ruleset.destinations.items()
     }
+
+
+def _retention(ruleset: Ruleset) -> Retention:
+    """How long rows are kept."""
+    written = ruleset.config.store
+    return Retention(written.keep, written.keep_unmatched)
 
 
 def _failure(delivery: Delivery, outcome: Outcome) -> str:

@@ -11,6 +11,7 @@ from gateway.store import schema
 from gateway.store.rows import LedgerLine, Status
 
 OWED: frozenset[str] = frozenset({"pending", "claimed"})
+COUNTERS = ("transitions", "unmatched", "duplicates", "late_records", "deliveries_forgotten", "transitions_forgotten")
 
 _POST = text(
     "INSERT INTO ledger (handler, channel, account, count) VALUES (:handler, :channel, :account, :count) "
@@ -61,10 +62,11 @@ def counters(connection: Connection) -> dict[str, int]:
     """The counters that belong to no channel.
 
     ``transitions`` accepted, those ``unmatched`` by any handler, ``duplicates`` not accepted again,
-    ``late_records`` refused because the delivery belonged to another node by then.
+    ``late_records`` refused because the delivery belonged to another node by then;
+    ``deliveries_forgotten`` and ``transitions_forgotten``: rows deleted because they had been kept long enough.
     """
     found = connection.execute(select(schema.counter.c.name, schema.counter.c.count))
-    return {"transitions": 0, "unmatched": 0, "duplicates": 0, "late_records": 0} | {row[0]: row[1] for row in found}
+    return dict.fromkeys(COUNTERS, 0) | {row[0]: row[1] for row in found}
 
 
 def lines(connection: Connection) -> tuple[LedgerLine, ...]:

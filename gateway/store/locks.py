@@ -43,6 +43,9 @@ else:
 
 
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+LONGEST_WAIT = 30.0
+"""Seconds a transaction waits for the other processes on the host."""
+
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.01
 
 _open: WeakSet[LockFile] = WeakSet()

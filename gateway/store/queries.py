@@ -9,8 +9,18 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, text
 
 from gateway.store.instants import to_instant, to_milliseconds
 from gateway.store.operations import delivery_of
-from gateway.store.rows import Attempt, Delivery, DeliveryFilter, DeliveryHistory, NodeRow, TransitionRow
-from gateway.store.schema import IS_DEAD, IS_OWED, IS_PENDING, attempt, delivery, node, transition
+from gateway.store.rows import Attempt, Delivery, DeliveryFilter, DeliveryHistory, NodeRow, Oldest, TransitionRow
+from gateway.store.schema import (
+    IS_DEAD,
+    IS_ENDED,
+    IS_OWED,
+    IS_PENDING,
+    IS_UNMATCHED,
+    attempt,
+    delivery,
+    node,
+    transition,
+)
 
 # One step of the index per channel, however many deliveries wait: a GROUP BY would read them all.
 NEXT_DUE = text(
@@ -29,6 +39,9 @@ NEXT_DUE = text(
 NEXT_GIVE_UP = select(func.min(delivery.c.give_up_at)).where(IS_PENDING)
 OLDEST_OWED = select(delivery.c.created_at).where(IS_OWED).order_by(delivery.c.id).limit(1)
 
+OLDEST_ENDED = select(func.min(delivery.c.updated_at)).where(IS_ENDED)
+OLDEST_UNMATCHED = select(func.min(transition.c.received_at)).where(IS_UNMATCHED)
+
 
 def next_due(connection: Connection) -> dict[str, datetime]:
     """For each channel something is pending for, when the first of it is due."""
@@ -37,14 +50,22 @@ def next_due(connection: Connection) -> dict[str, datetime]:
 
 def next_give_up(connection: Connection) -> datetime | None:
     """When the first pending delivery has waited too long."""
-    found = connection.execute(NEXT_GIVE_UP).scalar_one()
-    return None if found is None else to_instant(found)
+    return _instant(connection.execute(NEXT_GIVE_UP).scalar_one())
 
 
 def oldest_owed(connection: Connection) -> datetime | None:
     """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
-    found = connection.execute(OLDEST_OWED).scalar_one_or_none()
-    return None if found is None else to_instant(found)
+    return _instant(connection.execute(OLDEST_OWED).scalar_one_or_none())
+
+
+def oldest(connection: Connection) -> Oldest:
+    """Since when what has ended, and what matched no handler, is kept."""
+    ended_at = connection.execute(OLDEST_ENDED).scalar_one()
+    return Oldest(_instant(ended_at), _instant(connection.execute(OLDEST_UNMATCHED).scalar_one()))
+
+
+def _instant(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else to_instant(milliseconds)
 
 
 def deliveries(connection: Connection, wanted: DeliveryFilter, limit: int, before: int | None) -> list[Delivery]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from gateway.store import ledger, queries
-from gateway.store.rows import Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, NodeRow, TransitionRow
+from gateway.store.rows import Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, NodeRow, Oldest, TransitionRow
 
 T = TypeVar("T")
 
@@ -33,6 +33,10 @@ class Questions(ABC):
     def oldest_owed(self) -> datetime | None:
         """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
         return self.ask(queries.oldest_owed)
+
+    def oldest(self) -> Oldest:
+        """Since when what has ended, and what matched no handler, is kept."""
+        return self.ask(queries.oldest)
 
     def deliveries(
         self, wanted: DeliveryFilter | None = None, *, limit: int = 50, before: int | None = None

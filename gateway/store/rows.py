@@ -264,3 +264,11 @@ class Beat:
 
     node: int
     others: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """Since when rows are kept: the first end of a delivery, and the first receipt of an unmatched transition."""
+
+    ended_at: datetime | None
+    unmatched_at: datetime | None

@@ -91,6 +91,9 @@ IS_PENDING = delivery.c.status == literal_column("'pending'")
 IS_CLAIMED = delivery.c.status == literal_column("'claimed'")
 IS_OWED = delivery.c.status.in_([literal_column("'pending'"), literal_column("'claimed'")])
 IS_DEAD = delivery.c.status == literal_column("'dead'")
+IS_ENDED = delivery.c.status.in_(
+    [literal_column(f"'{status}'") for status in ("delivered", "suppressed", "dead", "cancelled")]
+)
 IS_UNMATCHED = transition.c.matched == literal_column("false")
 
 
@@ -103,7 +106,8 @@ _partial("delivery_give_up", IS_PENDING, delivery.c.give_up_at)
 _partial("delivery_claimed", IS_CLAIMED, delivery.c.owner)
 _partial("delivery_owed", IS_OWED, delivery.c.id)
 _partial("delivery_dead", IS_DEAD, delivery.c.id)
-_partial("transition_unmatched", IS_UNMATCHED, transition.c.seq)
+_partial("delivery_ended", IS_ENDED, delivery.c.updated_at)
+_partial("transition_unmatched", IS_UNMATCHED, transition.c.received_at)
 Index("delivery_of_transition", delivery.c.transition_seq)
 Index("delivery_of_channel", delivery.c.channel, delivery.c.id)
 Index("delivery_of_handler", delivery.c.handler, delivery.c.id)
@@ -150,7 +154,7 @@ counter = Table(
     Column("count", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Counts that belong to no channel: transitions accepted, those of them unmatched, duplicates."""
+"""Counts that belong to no channel: transitions accepted, those of them unmatched, duplicates, rows deleted again."""
 
 
 def prepare(connection: Connection, store_id: str) -> None:

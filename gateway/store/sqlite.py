@@ -24,18 +24,17 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StoreError
 from gateway.store import schema
-from gateway.store.locks import LockFile
+from gateway.store.locks import LONGEST_WAIT, LockFile
 from gateway.store.questions import Questions
 from gateway.store.store import Database, Store
 from gateway.store.translation import translated
+from gateway.store.upkeep import COMPANIONS, SqliteUpkeep
+from gateway.store.whereabouts import Whereabouts
 
 T = TypeVar("T")
 Sync = Literal["full", "normal"]
 
 PREFIX = "sqlite:///"
-LONGEST_WAIT = 30.0
-"""Seconds a transaction waits for the other processes on the host."""
-
 QUERY_LIMIT = 2.0
 """Seconds a query may take: a reader that lingers keeps the WAL from being used again, and it grows."""
 
@@ -125,6 +124,9 @@ class SqliteDatabase:
         self._writing_engine = _writing_engine(path, sync)
         self._reading_engine = _reading_engine(path)
         self._writing: Connection | None = None
+        files = [path.with_name(path.name + companion) for companion in COMPANIONS]
+        self._whereabouts = Whereabouts([*files, self._write_lock.path, self.presence.path])
+        self.upkeep = SqliteUpkeep(path, self._write_lock, lambda: self._writing)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -132,6 +134,7 @@ class SqliteDatabase:
         with self._write_lock.held(LONGEST_WAIT):
             if self._writing is None:
                 self._writing = self._writing_engine.connect()
+            self._whereabouts.check()
             with self._writing.begin():
                 yield self._writing
 

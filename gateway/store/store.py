@@ -19,11 +19,13 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, select
 
-from gateway.errors import StoreClosedError, StoreError
-from gateway.store import nodes, operations, schema
+from gateway.errors import StoreClosedError, StoreError, StoreFullError
+from gateway.store import nodes, operations, retention, schema
 from gateway.store.locks import CAN_SHARE, LockFile
 from gateway.store.operations import Order
 from gateway.store.questions import Questions
+from gateway.store.retention import Expired, Forgotten
+from gateway.store.room import Gauge, Room, Upkeep
 from gateway.store.rows import (
     Acceptance,
     Accepted,
@@ -47,6 +49,10 @@ class Database(Protocol):
     """The open files and connections of one process."""
 
     presence: LockFile
+
+    @property
+    def upkeep(self) -> Upkeep | None:
+        """How its files are looked after; ``None`` for a server, which does that itself."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """The writing connection for the length of one transaction, alone among all processes."""
@@ -72,12 +78,24 @@ class Session:
         self.config_hash = config_hash
         self._ttl = node_ttl
         self._watch = nodes.Watch()
-        with translated():
-            self.store_id, self.node = self._join()
+        self.gauge = Gauge(None if database.upkeep is None else database.upkeep.measure)
+        self.store_id, self.node = self._joined()
         self._beaten = time.monotonic()
         beat_every = node_ttl / (nodes.PATIENCE + 1)
-        self.writer = Writer(database.transaction, lambda: self.node, self.beat, beat_every, committed)
+        self.writer = Writer(
+            database.transaction, lambda: self.node, self.beat, beat_every, committed, relieve=self.relieve
+        )
         self.writer.start()
+
+    def _joined(self) -> tuple[str, int]:
+        """As :meth:`_join`, with the ballast given up for it if need be: a full disk keeps nobody from starting."""
+        try:
+            with translated():
+                return self._join()
+        except StoreFullError:
+            self.relieve()
+            with translated():
+                return self._join()
 
     def _join(self) -> tuple[str, int]:
         """Make the tables if they are not there, and enter this process as a node."""
@@ -121,6 +139,26 @@ class Session:
     def is_fresh(self) -> bool:
         """Whether our last heartbeat is so young that nobody can have taken our claims."""
         return self.seconds_since_beat() < self._ttl / 2
+
+    def relieve(self) -> None:
+        """Make room, because a change was refused for want of it. Called in the writer's thread."""
+        self.gauge.refused()
+        if self.database.upkeep is not None:
+            self.database.upkeep.relieve()
+
+    def reclaim(self, size: int) -> Future[int]:
+        """Give back up to ``size`` empty bytes of the files to the disk; how many stay empty."""
+        if self.database.upkeep is None:
+            nothing: Future[int] = Future()
+            nothing.set_result(0)
+            return nothing
+        reclaimed = self.writer.submit(self.database.upkeep.reclaim, size)
+        reclaimed.add_done_callback(self._reclaimed)
+        return reclaimed
+
+    def _reclaimed(self, done: Future[int]) -> None:
+        if done.exception() is None:
+            self.gauge.found(done.result())
 
     def close(self) -> None:
         """Give back what is claimed, leave the nodes, close."""
@@ -279,6 +317,25 @@ class Store(Questions):
     def follow_clock(self, offset: timedelta) -> Future[timedelta]:
         """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
         return self._current().writer.submit(operations.follow_clock, offset)
+
+    def forget(self, expired: Expired) -> Future[Forgotten]:
+        """Delete some of what was kept long enough; see :func:`gateway.store.retention.forget`."""
+        return self._current().writer.submit(retention.forget, expired)
+
+    def reclaim(self, size: int) -> Future[int]:
+        """Give back up to ``size`` empty bytes of the files to the disk; how many stay empty in them."""
+        return self._current().reclaim(size)
+
+    # room
+
+    def room(self) -> Room:
+        """How much room there is. Cheap: the disk is looked at once a second at most, and nobody is waited for."""
+        return self._current().gauge.room()
+
+    def restock(self) -> bool:
+        """Make the ballast whole, the room that is set aside for when the disk is full; whether it is."""
+        upkeep = self._current().database.upkeep
+        return upkeep is None or upkeep.restock()
 
     def ask(self, query: Callable[[Connection], T]) -> T:
         """What ``query`` finds, on a read-only connection."""

@@ -12,6 +12,7 @@ from gateway.errors import StoreError, StoreFullError
 
 # A file-size limit or a quota shows as a failed write, not as a full disk.
 _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+_SERVER_DISK_FULL = "53100"
 
 
 def translate(error: Exception) -> StoreError:
@@ -20,7 +21,7 @@ def translate(error: Exception) -> StoreError:
         return error
     original = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(original, "sqlite_errorcode", None)
-    if code in _NO_ROOM:
+    if code in _NO_ROOM or getattr(original, "sqlstate", None) == _SERVER_DISK_FULL:
         return StoreFullError(f"no room for the store on its disk: {original}")
     if code == sqlite3.SQLITE_INTERRUPT:
         return StoreError("the query took too long")

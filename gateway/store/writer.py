@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from gateway.errors import StoreClosedError, StoreError
+from gateway.errors import StoreClosedError, StoreError, StoreFullError
 from gateway.store.operations import Operation
 from gateway.store.translation import translate
 
@@ -63,6 +63,7 @@ class Writer:
         beat: asks for a heartbeat; called every ``beat_every`` seconds from the writer's thread.
         beat_every: seconds.
         committed: told of every transaction; must not raise.
+        relieve: makes room after a change was refused for want of it, as far as it can; must not raise.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class Writer:
         beat: Callable[[], object],
         beat_every: float,
         committed: Callable[[Commit], object] | None = None,
+        relieve: Callable[[], object] = lambda: None,
     ) -> None:
         self._transaction, self._node = transaction, node
         self._beat, self._beat_every = beat, beat_every
+        self._relieve = relieve
         self._beat_at = time.monotonic() + beat_every
         self._committed = committed
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
@@ -119,7 +122,7 @@ class Writer:
             # In two transactions: what is too much for the disk must not take the rest down with it.
             waiting = self._commit(waiting) + self._commit(fresh)
             self._beat_if_due()
-        for request in waiting:
+        for request in self._commit(waiting):
             request.future.set_exception(StoreClosedError("the store was closed before it could take this"))
 
     def _collect(self, patience: float | None) -> tuple[list[Request], bool]:
@@ -184,6 +187,8 @@ class Writer:
         if not self._failing:
             self._failing = True
             log.error("the store takes no changes", extra={"error": str(error)})
+        if isinstance(error, StoreFullError):
+            self._relieve()
         for request in batch:
             if not request.kept:
                 request.future.set_exception(error)
