@@ -67,7 +67,8 @@ class Loaded:
     @property
     def secret_files(self) -> frozenset[str]:
         """Files whose text is part of an address, there or not: an edit of one changes the configuration."""
-        urls: list[Url] = [self.sound.store.url]
+        server = self.sound.server
+        urls: list[Url] = [self.sound.store.url, *(url for url in (server.token, server.signature) if url)]
         urls += [channel.url for channel in self.sound.channels.values() if isinstance(channel, ChannelConfig)]
         return frozenset(str(file) for url in urls for file in files_of(url, self.sources.base))
 
