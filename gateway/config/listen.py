@@ -1,4 +1,4 @@
-"""Where the server listens, as the configuration writes it: ``"127.0.0.1:8787"``, ``"[::1]:8787"``, ``"0.0.0.0:80"``."""
+"""Where the server listens, as the configuration writes it: ``"127.0.0.1:8787"``, ``"[::1]:8787"``."""
 
 from __future__ import annotations
 

@@ -217,7 +217,9 @@ KeepDuration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^0$|{duration.PATTERN}"}),
 ]
 RateLimit = Annotated[Rate, PlainValidator(_rate), WithJsonSchema({"type": "string", "pattern": rate.PATTERN})]
-ListenAddress = Annotated[Listen, PlainValidator(_listen), WithJsonSchema({"type": "string", "pattern": listen.PATTERN})]
+ListenAddress = Annotated[
+    Listen, PlainValidator(_listen), WithJsonSchema({"type": "string", "pattern": listen.PATTERN})
+]
 BodySize = Annotated[Size, PlainValidator(_body_size), WithJsonSchema({"type": "string", "pattern": size.PATTERN})]
 UrlReference = Annotated[
     Url, PlainValidator(_url), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, *_REFERENCES]})
