@@ -11,6 +11,7 @@ The tree::
     ├── ChannelError         a channel's URL cannot be used; says why, never shows the URL
     ├── PayloadError         an event cannot be understood; lists what is wrong with it
     ├── DeliveryError        a ``required`` notification was not delivered
+    ├── ListenError          the server cannot listen where it was told to
     └── StoreError           the store cannot take or give rows
         ├── StoreFullError   no room on the disk
         └── StoreClosedError used after close
@@ -93,6 +94,10 @@ class PayloadError(GatewayError):
 
 class DeliveryError(GatewayError):
     """A notification declared ``required`` was not delivered inside its transition."""
+
+
+class ListenError(GatewayError):
+    """The server cannot listen where it was told to."""
 
 
 class StoreError(GatewayError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import watchfiles
 
@@ -252,7 +252,8 @@ def _order(old: Config, new: Config) -> Iterator[str]:
 
 
 def _tables(old: Config, new: Config) -> Iterator[str]:
-    tables: dict[str, Any] = {"gateway": "", "templates": "", "reload": "", "store": ": takes effect at the next start"}
+    later = ": takes effect at the next start"
+    tables = {"gateway": "", "templates": "", "reload": "", "store": later, "server": later}
     for table, note in tables.items():
         if getattr(old, table) != getattr(new, table):
             yield f"[{table}] changed{note}"

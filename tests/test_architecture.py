@@ -26,7 +26,8 @@ LAYERS = [
     {"reload", "explain", "ops", "observe"},
     {"app"},
     {"testing"},
-    {"server", "cli"},
+    {"server"},
+    {"cli"},
 ]
 ALLOWED_SIDEWAYS = {("rules", "config.source")}
 SHOP_WINDOW = {"__init__", "__main__"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -17,10 +18,12 @@ from gateway.cli.configuration import contents, require
 from gateway.cli.deliveries import in_balance
 from gateway.cli.logs import leave_out_reloads
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, duration
-from gateway.cli.output import clock, number, print_problems, say, warn
+from gateway.cli.output import clock, fail, number, print_problems, say, warn
 from gateway.compile import Destination
+from gateway.config import load, read_sources
 from gateway.config.duration import format_duration
 from gateway.reload import Reloaded
+from gateway.server import Door, Server, open_door
 from gateway.store.ledger import total
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -44,10 +47,27 @@ def run(
     ended = threading.Event()
     _end_on_signals(ended)
     leave_out_reloads()
-    with Gateway(config, on_reload=_tell) as gateway:
-        _tell_start(config, gateway)
+    with ExitStack() as stack:
+        door = _door(config, stack)
+        gateway = stack.enter_context(Gateway(config, on_reload=_tell))
+        server = None if door is None else Server(gateway, door, on_failure=ended.set).start()
+        _tell_start(config, gateway, server)
         ended.wait()
-        _end(gateway, grace)
+        failed = server is not None and server.failed
+        _end(gateway, server, grace)
+    if failed:
+        fail("the HTTP server has failed; the log says why")
+
+
+def _door(config: Path, stack: ExitStack) -> Door | None:
+    """The open door, if HTTP is to be served.
+
+    Of a configuration with errors nothing is said here: the gateway tells them all.
+    """
+    loaded = load(read_sources(config)[0])
+    if loaded.config is None or not loaded.config.server.enabled:
+        return None
+    return stack.enter_context(closing(open_door(loaded)))
 
 
 def _end_on_signals(ended: threading.Event) -> None:
@@ -60,7 +80,7 @@ def _end_on_signals(ended: threading.Event) -> None:
         signal.signal(one, end)
 
 
-def _tell_start(config: Path, gateway: Gateway) -> None:
+def _tell_start(config: Path, gateway: Gateway, server: Server | None) -> None:
     ruleset = gateway.ruleset
     print_problems(ruleset.problems)
     say(f"{ruleset.config.gateway.name}: {contents(ruleset)} from {config}", "bold")
@@ -69,6 +89,8 @@ def _tell_start(config: Path, gateway: Gateway) -> None:
         say(f"  {handler.name} → {', '.join(handler.channels)}{mode}")
     say("Channels: " + ", ".join(f"{name} ({_scheme(built)})" for name, built in ruleset.destinations.items()))
     say(f"Store: {in_balance(total(gateway.store.ledger()))}")
+    if server is not None:
+        say(f"Listening on {server.url}")
     say("Edits take effect when saved. Ctrl-C ends.")
 
 
@@ -86,10 +108,12 @@ def _tell(reloaded: Reloaded) -> None:
         say(f"{now} reloaded in {reloaded.seconds * 1000:.0f} ms: {changes}", "green")
 
 
-def _end(gateway: Gateway, grace: timedelta) -> None:
+def _end(gateway: Gateway, server: Server | None, grace: timedelta) -> None:
     say(f"Ending: sending what is due, for {format_duration(grace)} at most.")
     deadline = time.monotonic() + grace.total_seconds()
-    owed = gateway.drain(grace.total_seconds())
+    if server is not None:
+        server.stop(grace.total_seconds())
+    owed = gateway.drain(max(0.0, deadline - time.monotonic()))
     gateway.drain_seconds = max(0.0, deadline - time.monotonic())
     gateway.close()
     stay = "stays" if owed == 1 else "stay"

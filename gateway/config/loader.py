@@ -67,9 +67,10 @@ class Loaded:
     @property
     def secret_files(self) -> frozenset[str]:
         """Files whose text is part of an address, there or not: an edit of one changes the configuration."""
-        urls: list[Url] = [self.sound.store.url]
-        urls += [self.sound.gateway.heartbeat] if self.sound.gateway.heartbeat is not None else []
-        urls += [channel.url for channel in self.sound.channels.values() if isinstance(channel, ChannelConfig)]
+        sound = self.sound
+        urls: list[Url] = [sound.store.url]
+        urls += [url for url in (sound.gateway.heartbeat, sound.server.token, sound.server.signature) if url]
+        urls += [channel.url for channel in sound.channels.values() if isinstance(channel, ChannelConfig)]
         return frozenset(str(file) for url in urls for file in files_of(url, self.sources.base))
 
 

@@ -27,9 +27,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from gateway.config import duration, rate
+from gateway.config import duration, listen, rate, size
+from gateway.config.listen import Listen, parse_listen
 from gateway.config.outline import Lines
 from gateway.config.rate import Rate
+from gateway.config.size import Size
 from gateway.config.url import Url, UrlError, UrlText, is_web_address, parse_url
 from gateway.format import Format, Severity
 from gateway.spelling import nearest
@@ -42,6 +44,8 @@ Sync = Literal["full", "normal"]
 LONGEST_NAME = 100
 DEFAULT_TEMPLATES = "templates"
 DEFAULT_STORE = "sqlite:///var/gateway.db"
+DEFAULT_LISTEN = "127.0.0.1:8787"
+SMALLEST_BODY, LARGEST_BODY = Size(1024), Size(64 * 1024 * 1024)
 
 
 def wrong(message: str, *, hint: str | None = None, key: str | None = None, **context: Any) -> PydanticCustomError:
@@ -123,6 +127,23 @@ def _rate(value: Any) -> Rate:
         raise wrong(str(error)) from None
 
 
+def _listen(value: Any) -> Listen:
+    try:
+        return parse_listen(_text(value, f"a host and a port, such as {DEFAULT_LISTEN!r}"))
+    except ValueError as error:
+        raise wrong(str(error)) from None
+
+
+def _body_size(value: Any) -> Size:
+    try:
+        found = size.parse_size(_text(value, "a size such as '4MiB' or '512KiB'"))
+    except ValueError as error:
+        raise wrong(str(error)) from None
+    if not SMALLEST_BODY <= found <= LARGEST_BODY:
+        raise wrong(f"must be between {SMALLEST_BODY} and {LARGEST_BODY}")
+    return found
+
+
 def _text(value: Any, expected: str) -> str:
     if not isinstance(value, str):
         raise wrong(f"must be {expected}")
@@ -136,6 +157,12 @@ def _url(value: Any) -> Url:
         if error.offset is None:
             raise wrong(str(error), key=error.key) from None
         raise wrong(str(error), place=Lines(value).place(error.offset)) from None
+
+
+def _secret(value: Any) -> Url:
+    if not isinstance(value, str | dict):
+        raise wrong('must be { env = "NAME" }, { file = "PATH" } or a text in quotes')
+    return _url(value)
 
 
 def _store_url(value: Url) -> Url:
@@ -196,8 +223,15 @@ KeepDuration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^0$|{duration.PATTERN}"}),
 ]
 RateLimit = Annotated[Rate, PlainValidator(_rate), WithJsonSchema({"type": "string", "pattern": rate.PATTERN})]
+ListenAddress = Annotated[
+    Listen, PlainValidator(_listen), WithJsonSchema({"type": "string", "pattern": listen.PATTERN})
+]
+BodySize = Annotated[Size, PlainValidator(_body_size), WithJsonSchema({"type": "string", "pattern": size.PATTERN})]
 UrlReference = Annotated[
     Url, PlainValidator(_url), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, *_REFERENCES]})
+]
+SecretReference = Annotated[
+    Url, PlainValidator(_secret), WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, *_REFERENCES]})
 ]
 
 
@@ -346,6 +380,32 @@ class StoreConfig(Table):
     )
 
 
+class ServerConfig(Table):
+    """``[server]``: the HTTP server of ``gateway run``."""
+
+    enabled: StrictBool = Field(default=True, description="Whether gateway run serves HTTP.")
+    listen: ListenAddress = Field(default=parse_listen(DEFAULT_LISTEN), description="Host and port.")
+    token: SecretReference | None = Field(
+        default=None, description="What every request must carry as bearer token; needed beyond this machine."
+    )
+    signature: SecretReference | None = Field(
+        default=None, description="Key of the signature by which transitions are taken without the token."
+    )
+    max_body: BodySize = Field(
+        default=Size(4 * 1024 * 1024), description="Largest body of a request, unpacked if it comes packed."
+    )
+
+    @model_validator(mode="after")
+    def _a_token_beyond_this_machine(self) -> ServerConfig:
+        if self.enabled and self.token is None and not self.listen.is_loopback:
+            raise wrong(
+                f"{self.listen} can be reached from other machines, so a token is needed: "
+                'add token = { env = "GATEWAY_TOKEN" }, or listen on 127.0.0.1',
+                key="listen",
+            )
+        return self
+
+
 class ReloadConfig(Table):
     """``[reload]``: how edits take effect."""
 
@@ -366,4 +426,5 @@ class Config(Table):
     )
     templates: TemplatesConfig = Field(default_factory=TemplatesConfig, description="Where template files are.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Where deliveries are kept.")
+    server: ServerConfig = Field(default_factory=ServerConfig, description="The HTTP server of gateway run.")
     reload: ReloadConfig = Field(default_factory=ReloadConfig, description="How edits take effect.")

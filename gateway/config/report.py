@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from gateway.config.source import Problem
 
 _WIDEST = 120
-_ADDRESS = re.compile(r"""(\burl["']?\s*=\s*)(?!\{)\S.*|(://)[^\s"']+""")
+_ADDRESS = re.compile(r"""(\b(?:url|token|signature)["']?\s*=\s*)(?!\{)\S.*|(://)[^\s"']+""")
 
 
 def write_problems(problems: Iterable[Problem], texts: Mapping[str, str]) -> str:
@@ -19,7 +19,7 @@ def write_problems(problems: Iterable[Problem], texts: Mapping[str, str]) -> str
         problems: what to tell.
         texts: the texts of the files they are about, as far as they are known.
 
-    Addresses in the lines shown are masked, since they may hold passwords.
+    Addresses and tokens in the lines shown are masked, since they may be secret.
     """
     return "".join(_entry(problem, texts.get(problem.file)) for problem in problems)
 

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from gateway.config.duration import format_duration
+from gateway.config.listen import Listen
 from gateway.config.models import Config
+from gateway.config.size import Size
 from gateway.config.url import UrlText
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -35,6 +37,8 @@ class _Generator(GenerateJsonSchema):
                 return format_duration(dft)
             case UrlText():
                 return dft.text
+            case Listen() | Size():
+                return str(dft)
         return super().encode_default(dft)
 
 
@@ -57,8 +61,8 @@ def _without_null(node: dict[str, Any]) -> None:
     if {"type": "null"} not in node.get("anyOf", ()):
         return
     del node["default"]
-    (other,) = (option for option in node.pop("anyOf") if option != {"type": "null"})
-    node.update(other)
+    options = [option for option in node.pop("anyOf") if option != {"type": "null"}]
+    node.update(options[0] if len(options) == 1 else {"anyOf": options})
 
 
 def _offer_channels(definitions: dict[str, Any], names: list[str]) -> None:

@@ -21,6 +21,7 @@ from gateway.config.models import (
     HandlerConfig,
     ReloadConfig,
     RetryConfig,
+    ServerConfig,
     StoreConfig,
     Table,
     TagsConfig,
@@ -33,6 +34,7 @@ _SINGLE_TABLES: Mapping[str, type[Table]] = {
     "gateway": GatewayConfig,
     "templates": TemplatesConfig,
     "store": StoreConfig,
+    "server": ServerConfig,
     "reload": ReloadConfig,
 }
 _EXPECTED = {

@@ -1,4 +1,4 @@
-"""The JSON form of a transition, as the argument EVENT of the command line takes it.
+"""The JSON form of a transition, as the argument EVENT of the command line takes it, and as HTTP brings it.
 
 Validated by pydantic, then turned into the slotted classes that rules and templates see.
 """
@@ -6,9 +6,10 @@ Validated by pydantic, then turned into the slotted classes that rules and templ
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from gateway.delivery.payload import DEFAULT_SOURCE
 from gateway.errors import PayloadError
@@ -16,8 +17,19 @@ from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State
 from gateway.transition import MAX_TEXT, Obj, Transition, new_id
 
+T = TypeVar("T")
+
 LONGEST_NAME = 1_000
 MOST_TAGS = 200
+
+MOST_TRANSITIONS = 10_000
+"""At most so many in one body."""
+
+MOST_COMPLAINTS, LONGEST_COMPLAINT = 20, 300
+"""At most so much is said of one transition: its keys come from outside."""
+
+BodyKind = Literal["json", "lines"]
+"""What a body holds: one JSON object or an array of them; or an object on each line."""
 
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -28,6 +40,16 @@ def _state_type(value: str) -> str:
         return value
     hint = nearest(value, STATES)
     raise ValueError(f"there is no state {value[:100]!r}" + (f", did you mean {hint!r}?" if hint else ""))
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too early or too late a time") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class Part(BaseModel):
@@ -43,8 +65,8 @@ class StatePayload(Part):
     name: Name | None = Field(default=None, description="the engine's own word; the type unless given")
     message: Text | None = Field(default=None, description="text for people")
     result: Any = Field(default=None, description="the data it carries")
-    timestamp: AwareDatetime | None = Field(default=None, description="when it was created")
-    start_time: AwareDatetime | None = Field(default=None, description="when the run is due")
+    timestamp: Instant | None = Field(default=None, description="when it was created")
+    start_time: Instant | None = Field(default=None, description="when the run is due")
     run_count: int = Field(default=0, ge=0, description="attempts so far")
     final: bool | None = Field(default=None, description="false if the engine will retry")
     context: dict[str, Any] = Field(default_factory=dict, description="what the engine noted beside it")
@@ -124,12 +146,12 @@ class TransitionPayload(Part):
     obj: ObjPayload
     old_state: StatePayload | None = None
     new_state: StatePayload
-    occurred_at: AwareDatetime | None = Field(default=None, description="when it happened; now unless given")
+    occurred_at: Instant | None = Field(default=None, description="when it happened; now unless given")
 
     def build(self) -> Transition:
         """The transition it describes; what is missing of id and time, it is given now."""
         self.id = self.id or new_id()
-        self.occurred_at = (self.occurred_at or datetime.now(UTC)).astimezone(UTC)
+        self.occurred_at = self.occurred_at or datetime.now(UTC)
         return Transition.of(
             self.obj.build(),
             self.old_state.build(self.occurred_at) if self.old_state else None,
@@ -150,9 +172,63 @@ def parse_transition(data: str | bytes) -> Transition:
     try:
         return TransitionPayload.model_validate_json(data).build()
     except ValidationError as error:
-        raise PayloadError(
-            [_complaint(found) for found in error.errors(include_url=False, include_input=False)]
-        ) from None
+        raise PayloadError(_complaints(error)) from None
+
+
+_MANY = TypeAdapter(Annotated[list[TransitionPayload], FailFast()])
+
+
+def parse_transitions(body: bytes, kind: BodyKind) -> list[Transition | PayloadError]:
+    """The transitions that ``body`` describes, in order; in place of each that is not one, what is wrong with it.
+
+    Raises:
+        PayloadError: it is not JSON, or describes more than :data:`MOST_TRANSITIONS`.
+    """
+    if kind == "lines":
+        return [_parsed(line) for line in _few(body.split(b"\n")) if line.strip()]
+    if body.lstrip(b" \t\r\n")[:1] == b"[":
+        return _parsed_array(body)
+    parsed = _parsed(body)
+    if isinstance(parsed, PayloadError) and parsed.complaints[0].startswith(_NOT_JSON):
+        raise parsed
+    return [parsed]
+
+
+def _parsed(data: bytes) -> Transition | PayloadError:
+    try:
+        return parse_transition(data)
+    except PayloadError as error:
+        return error
+
+
+def _parsed_array(body: bytes) -> list[Transition | PayloadError]:
+    """All at once, and one by one if any is wrong."""
+    try:
+        return [payload.build() for payload in _few(_MANY.validate_json(body))]
+    except ValidationError:
+        return [_parsed(to_json(item, inf_nan_mode="constants")) for item in _few(_items(body))]
+
+
+def _items(body: bytes) -> list[Any]:
+    try:
+        items: list[Any] = from_json(body)
+    except ValueError as error:
+        raise PayloadError([f"{_NOT_JSON}{error}"]) from None
+    return items
+
+
+def _few(items: list[T]) -> list[T]:
+    if len(items) > MOST_TRANSITIONS:
+        raise PayloadError([f"more than {MOST_TRANSITIONS} transitions at once: send them in several requests"])
+    return items
+
+
+_NOT_JSON = "not JSON: "
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    found = error.errors(include_url=False, include_input=False)
+    return [_complaint(one)[:LONGEST_COMPLAINT] for one in found[:MOST_COMPLAINTS]]
 
 
 def _complaint(found: Any) -> str:
@@ -163,5 +239,5 @@ def _complaint(found: Any) -> str:
         case "missing":
             return f"{place}: is missing"
         case "json_invalid":
-            return f"not JSON: {found['msg'].removeprefix('Invalid JSON: ')}"
+            return f"{_NOT_JSON}{found['msg'].removeprefix('Invalid JSON: ')}"
     return f"{place}: {found['msg'].removeprefix('Value error, ')}"

@@ -18,6 +18,8 @@ from gateway.testing import HttpSink, answer, hang
 SECONDS = 15.0
 
 CONFIG = """
+[server]
+listen = "127.0.0.1:0"
 [channel.hook]
 url = "json://{address}/tell"
 retry = {{ first = "100ms" }}
@@ -135,8 +137,8 @@ def test_edits_are_told_in_words_and_bad_ones_with_their_line(start, declare, si
     running.says("handler 'failed': message changed")
     declare(config(sink, when="state is faild"))
     running.says("edit refused, the last good configuration stays:")
-    running.says("config/gateway.toml:7:")
-    running.says('    7 | when = "state is faild"')
+    running.says("config/gateway.toml:9:")
+    running.says('    9 | when = "state is faild"')
     declare(config(sink, message="newer"))
     running.says("reloaded in ")
 
@@ -150,8 +152,8 @@ def test_a_configuration_with_errors_does_not_start(gateway, declare, sink) -> N
     ended = gateway("run")
 
     assert ended.returncode == 1
-    assert "config/gateway.toml:7:" in ended.stderr
-    assert '    7 | when = "state is faild"' in ended.stderr
+    assert "config/gateway.toml:9:" in ended.stderr
+    assert '    9 | when = "state is faild"' in ended.stderr
 
 
 def test_what_a_killed_script_owes_is_delivered_once_at_the_next_start(start, script, declare, sink) -> None:

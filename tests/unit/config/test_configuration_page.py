@@ -16,6 +16,7 @@ from gateway.config.models import (
     HandlerConfig,
     ReloadConfig,
     RetryConfig,
+    ServerConfig,
     StoreConfig,
     Table,
     TagsConfig,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[Table]] = {
     "`[gateway]`": GatewayConfig,
     "`[templates]`": TemplatesConfig,
     "`[store]`": StoreConfig,
+    "`[server]`": ServerConfig,
     "`[reload]`": ReloadConfig,
 }
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)

@@ -1,0 +1,74 @@
+"""Answers, and refusals: answers that say why not, in the one shape of RFC 9457."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+JSON, REFUSAL = b"application/json", b"application/problem+json"
+Headers = tuple[tuple[bytes, bytes], ...]
+
+PAUSE_SECONDS = 1
+"""What a client that is told to come again waits."""
+
+COME_AGAIN: Headers = ((b"retry-after", str(PAUSE_SECONDS).encode()),)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Headers = ()
+
+
+class RefusedError(Exception):
+    """A request is not carried out.
+
+    Args:
+        status: the HTTP status, 400 or above.
+        detail: why, and what would be right; never a secret, nor a traceback.
+        headers: what else the client must know.
+        more: further fields of the answer.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Headers = (), more: Mapping[str, Any] | None = None) -> None:
+        self.status, self.detail, self.headers, self.more = status, detail, headers, more or {}
+        super().__init__(detail)
+
+    @property
+    def answer(self) -> Answer:
+        """The refusal as it is sent."""
+        told = {"title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail, **self.more}
+        return Answer(self.status, json.dumps(told).encode(), REFUSAL, self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose head has arrived.
+
+    Attributes:
+        method: in capitals.
+        path: decoded, without the query.
+        query: as it came.
+        headers: names in lower case.
+        parameters: what stands in the path where its route has a name in braces.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of the header ``name``, given in lower case; the first if there are several."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None

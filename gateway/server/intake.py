@@ -1,0 +1,134 @@
+"""Intake: transitions that come by HTTP. Answered once they are on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from gateway.app import Gateway
+from gateway.config.size import Size
+from gateway.errors import PayloadError, StoreClosedError, StoreError, StoreFullError
+from gateway.server import body
+from gateway.server.access import Access
+from gateway.server.answers import COME_AGAIN, Answer, RefusedError, Request
+from gateway.server.body import Receive
+from gateway.server.completions import Completions
+from gateway.server.room import Room, Share
+from gateway.sources.payload import BodyKind, parse_transitions
+from gateway.store.rows import Accepted
+from gateway.transition import Transition
+
+COMMIT_SECONDS = 30.0
+"""How long a client waits for the commit. What comes of it after that is learnt by sending the same id again."""
+
+LONG_BYTES, MANY = 256 * 1024, 500
+"""Bodies over it, and more transitions than that, are worked on in a thread: nobody else is to wait for them."""
+
+
+class Intake:
+    """Takes transitions from requests.
+
+    Args:
+        gateway: what keeps them.
+        access: who may send them.
+        limit: the largest body in bytes, unpacked.
+        room: how much may be on its way at once.
+        completions: of the loop that the requests are answered in.
+    """
+
+    def __init__(self, gateway: Gateway, access: Access, limit: Size, room: Room, completions: Completions) -> None:
+        self._gateway, self._access, self._limit = gateway, access, limit
+        self._room, self._completions = room, completions
+        self._long = ThreadPoolExecutor(1, thread_name_prefix="gateway-intake")
+
+    async def take(self, request: Request, receive: Receive) -> Answer:
+        """Keep the transitions of a body.
+
+        Raises:
+            RefusedError: nothing of it was kept, and why.
+            ClientGoneError: nobody waits for an answer.
+        """
+        is_known = self._access.admits_unsigned(request)
+        kind = body.kind_of(request)
+        share = Share(self._room)
+        try:
+            received = await body.read(request, receive, self._limit, share)
+            if not is_known:
+                self._access.check_signature(request, received, time.time())
+            whole = body.unpack(request, received, self._limit, share)
+            parsed = await self._parsed(whole, kind)
+            transitions, errors = _apart(parsed)
+            share.take(transitions=len(transitions))
+            kept = await self._submitted(transitions)
+        except BaseException:
+            share.give_back()
+            raise
+        return _answer(await self._committed(kept, share), errors)
+
+    async def _parsed(self, whole: bytes, kind: BodyKind) -> list[Transition | PayloadError]:
+        try:
+            if len(whole) <= LONG_BYTES:
+                return parse_transitions(whole, kind)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._long, parse_transitions, whole, kind)
+        except PayloadError as error:
+            raise RefusedError(400, "; ".join(error.complaints)) from None
+
+    async def _submitted(self, transitions: list[Transition]) -> Future[tuple[Accepted, ...]]:
+        try:
+            if len(transitions) <= MANY:
+                return self._gateway.take(transitions)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._long, self._gateway.take, transitions)
+        except StoreClosedError:
+            raise _unavailable("the gateway is stopping") from None
+
+    async def _committed(self, kept: Future[tuple[Accepted, ...]], share: Share) -> tuple[Accepted, ...]:
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                return await self._completions.of(kept, share.give_back)
+        except TimeoutError:
+            raise _unavailable("the store is slow; what was sent may be kept yet, so send it again by its id") from None
+        except StoreFullError:
+            raise _unavailable("the disk of the store is full") from None
+        except StoreError:
+            raise _unavailable("the store takes nothing at present") from None
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._long.shutdown(wait=False)
+
+
+def _apart(parsed: Sequence[Transition | PayloadError]) -> tuple[list[Transition], list[dict[str, Any]]]:
+    """The transitions, and what is wrong with the rest; refused if there is nothing but that."""
+    transitions = [one for one in parsed if isinstance(one, Transition)]
+    if len(transitions) == len(parsed):
+        return transitions, []
+    errors = [
+        {"index": index, "complaints": one.complaints}
+        for index, one in enumerate(parsed)
+        if isinstance(one, PayloadError)
+    ]
+    if not transitions:
+        raise RefusedError(422, "not one of these is a transition", more={**_counts(()), "errors": errors})
+    return transitions, errors
+
+
+def _unavailable(detail: str) -> RefusedError:
+    return RefusedError(503, detail, COME_AGAIN)
+
+
+def _answer(kept: tuple[Accepted, ...], errors: list[dict[str, Any]]) -> Answer:
+    if not errors:
+        duplicates = sum(one.duplicate for one in kept)
+        return Answer(202, b'{"accepted":%d,"duplicates":%d}' % (len(kept) - duplicates, duplicates))
+    return Answer(202, json.dumps({**_counts(kept), "errors": errors}).encode())
+
+
+def _counts(kept: Sequence[Accepted]) -> dict[str, int]:
+    duplicates = sum(one.duplicate for one in kept)
+    return {"accepted": len(kept) - duplicates, "duplicates": duplicates}

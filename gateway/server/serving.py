@@ -1,0 +1,164 @@
+"""Serving: the server's thread and event loop, from the first request to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import uvicorn
+
+from gateway.app import Gateway
+from gateway.server.answers import Answer, Request
+from gateway.server.application import Application
+from gateway.server.body import Receive
+from gateway.server.completions import Completions
+from gateway.server.door import Door
+from gateway.server.health import ALIVE, Readiness
+from gateway.server.intake import Intake
+from gateway.server.protocol import LimitedProtocol
+from gateway.server.room import Room
+from gateway.server.routes import Route, Routes
+
+log = logging.getLogger("gateway.server")
+
+KEEP_ALIVE_SECONDS = 75
+"""How long a connection is kept open for another request."""
+
+STOP_SECONDS = 5.0
+"""How long the end waits for answers in progress, unless told otherwise."""
+
+
+class Server:
+    """Serves one gateway by HTTP, in a thread of its own.
+
+    Args:
+        gateway: whose it is; open longer than the server.
+        door: where clients connect, and who may ask; closed by :meth:`stop`.
+        on_failure: called if the thread ends without having been told to.
+    """
+
+    def __init__(self, gateway: Gateway, door: Door, on_failure: Callable[[], object] = lambda: None) -> None:
+        self.url = door.url
+        self._gateway, self._door, self._on_failure = gateway, door, on_failure
+        self.failed = self._stopping = False
+        self._stop_by = 0.0
+        self._serving = threading.Event()
+        self._uvicorn: _Uvicorn | None = None
+        self._thread = threading.Thread(target=self._run, name="gateway-http", daemon=True)
+
+    def start(self) -> Self:
+        """Begin to answer; returns once it does."""
+        self._thread.start()
+        self._serving.wait()
+        return self
+
+    def stop(self, grace: float = STOP_SECONDS) -> None:
+        """Take no more requests, finish those in progress within ``grace`` seconds, end. Safe to call twice."""
+        self._stop_by = time.monotonic() + grace
+        self._stopping = True
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve())
+        except BaseException:
+            log.exception("the HTTP server has failed")
+        finally:
+            self._door.close()
+            self._serving.set()
+            if not self._stopping:
+                self.failed = True
+                self._on_failure()
+
+    async def _serve(self) -> None:
+        intake = self._intake(asyncio.get_running_loop())
+        self._uvicorn = _Uvicorn(Application(Routes(self._routes(intake))), self._serving, lambda: self._stop_by)
+        if self._stopping:
+            return
+        try:
+            await self._uvicorn.serve([self._door.listener])
+        finally:
+            intake.close()
+
+    def _intake(self, loop: asyncio.AbstractEventLoop) -> Intake:
+        return Intake(self._gateway, self._door.access, self._door.max_body, Room(), Completions(loop))
+
+    def _routes(self, intake: Intake) -> Iterator[Route]:
+        readiness = Readiness(self._gateway.store, lambda: self._stopping)
+
+        async def alive(request: Request, receive: Receive) -> Answer:
+            return ALIVE
+
+        async def ready(request: Request, receive: Receive) -> Answer:
+            return readiness.answer()
+
+        yield Route("POST", "/api/v1/transitions", intake.take)
+        yield Route("GET", "/livez", alive)
+        yield Route("GET", "/readyz", ready)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server: told by us when to end, and cutting off who is too slow."""
+
+    def __init__(self, application: Application, serving: threading.Event, stop_by: Callable[[], float]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http=LimitedProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            )
+        )
+        self._is_serving, self._stop_by = serving, stop_by
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second; whether to end."""
+        self._is_serving.set()
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.cut_off_if_late(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, let answers in progress end in time, close."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections and time.monotonic() < self._stop_by():
+            await asyncio.sleep(0.01)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
