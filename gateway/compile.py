@@ -20,7 +20,6 @@ from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerCon
 from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
-from gateway.config.sources import Sources
 from gateway.config.url import is_web_address
 from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageError, SecretError, TemplateError
 from gateway.format import Format, Severity
@@ -125,8 +124,8 @@ class Ruleset:
 
     @property
     def hash(self) -> str:
-        """What tells this configuration from others: the same texts have the same. Twelve characters."""
-        return hash_of(self.loaded.sources)
+        """What tells this configuration from others; see :attr:`gateway.config.sources.Sources.hash`."""
+        return self.loaded.sources.hash
 
     @property
     def config(self) -> Config:
@@ -156,11 +155,6 @@ class Ruleset:
             if handler.written.stop:
                 return matched[:count]
         return matched
-
-
-def hash_of(sources: Sources) -> str:
-    """The texts of a configuration in twelve characters, by which processes see that they run the same."""
-    return sources.fingerprint[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +191,9 @@ def compile_ruleset(
         return Compiled(loaded, None, problems)
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
-    return Compiled(loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse), problems)
+    return Compiled(
+        loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse), problems
+    )
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:
