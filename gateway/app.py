@@ -22,17 +22,20 @@ from gateway.config.sources import Sources
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.clock import SYSTEM_CLOCK
 from gateway.delivery.dispatcher import Dispatcher
-from gateway.delivery.lane import ChannelRuntime
+from gateway.delivery.lane import ChannelRuntime, LaneReport
 from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
+from gateway.delivery.observers import Faulty, Kept, Observers
 from gateway.delivery.outbox import NOTHING, Outbox
 from gateway.delivery.sweeper import Sweeper
 from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreClosedError, StoreError
 from gateway.format import Format, Severity
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
+from gateway.heartbeat import Heartbeat
 from gateway.inprocess import observe
 from gateway.ops import Ops
 from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
+from gateway.rounds import Rounds
 from gateway.rules.template import Rendered, fallback
 from gateway.spelling import no_such
 from gateway.store.retention import Retention
@@ -49,6 +52,9 @@ log = logging.getLogger("gateway")
 DEFAULT_RETRY = RetryConfig()
 PATIENCE_SECONDS = 2.0
 """How long a flow waits, at most, for the commit of what it is told of: a disk or a lock can take its time."""
+
+LONGEST_SILENCE = 30.0
+"""Seconds without a heartbeat in the store after which something is wrong with it: there is one every few seconds."""
 
 DRAIN_SECONDS = 10.0
 """How long the end of a process waits, at most, for what is due to be sent."""
@@ -85,6 +91,9 @@ class Gateway:
         transport: where the channels' connections come from; one made with ``routes`` lets the real
             plugin of a service talk to a server of one's own. The process's own unless given.
 
+    Attributes:
+        observers: those who are told what happens: see :mod:`gateway.delivery.observers`.
+
     Raises:
         ConfigError: the configuration has problems; it lists all of them.
         StoreError: the store cannot be opened.
@@ -104,7 +113,6 @@ class Gateway:
         transport: Transport | None = None,
     ) -> None:
         self.drain_seconds = drain_seconds
-        self._on_reload = on_reload
         self._reloading = threading.Lock()
         self._closed = False
         self._builder = Builder(config.root if isinstance(config, Sources) else config, transport=transport)
@@ -114,13 +122,23 @@ class Gateway:
         for problem in self._ruleset.problems:
             log.warning("%s", problem)
         self._store = open_declared_store(self._ruleset.loaded)
-        self._ops = Ops(lambda: self._ruleset, self._send, SYSTEM_CLOCK)
-        self._dispatcher = Dispatcher(self._store, _runtimes(self._ruleset), notify=self._ops.notify)
+        self._store.announce(self._ruleset.hash)
+        self.observers = Observers()
+        if on_reload is not None:
+            self.observers.add(lambda record: on_reload(record) if isinstance(record, Reloaded) else None)
+        self._ops = Ops(lambda: self._ruleset, self._send, SYSTEM_CLOCK, lambda: self._store.id, self.observers)
+        self._dispatcher = Dispatcher(
+            self._store, _runtimes(self._ruleset), notify=self._ops.notify, observers=self.observers
+        )
         self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
         self._backlog = Backlog()
         self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset))
+        self._heartbeat = Heartbeat(lambda: self._ruleset.pulse, self.is_well, self.observers, transport)
+        self._rounds = Rounds(lambda: self._ruleset, self._store, self._ops.notify, SYSTEM_CLOCK)
         self._dispatcher.start()
         self._sweeper.start()
+        self._heartbeat.follow()
+        self._rounds.follow()
         self._watcher = Watcher(
             lambda: watched_paths(self._ruleset), self._reload_if_edited, self._ruleset.config.reload.debounce
         )
@@ -142,6 +160,19 @@ class Gateway:
     def store(self) -> Store:
         """Where transitions and deliveries are kept, to ask it questions."""
         return self._store
+
+    @property
+    def backlog(self) -> int:
+        """How many pieces of work the store has refused and are kept in memory."""
+        return len(self._backlog)
+
+    def reports(self) -> Mapping[str, LaneReport]:
+        """How each channel stands in this process."""
+        return self._dispatcher.reports()
+
+    def is_well(self) -> bool:
+        """Whether what is due is looked for, and the store took something of ours lately."""
+        return self._dispatcher.is_alive() and self._store.seconds_since_beat() < LONGEST_SILENCE
 
     # transitions
 
@@ -185,7 +216,7 @@ class Gateway:
         errors: list[tuple[Handler, Exception]] = []
         matched = self._ruleset.match(transition, errors)
         for handler, error in errors:
-            _tell_of_check(handler.name, error)
+            self.note_raised(handler.name, error)
         if not matched:
             self._note_unmatched(transition)
             if not errors:
@@ -200,7 +231,25 @@ class Gateway:
     def _note_unmatched(self, transition: Transition) -> None:
         """Keep or count a transition that nobody is told of. No flow waits for that, and none fails by it."""
         with suppress(StoreError):
-            self._outbox.submit(transition, (), kept=self._keeps_unmatched)
+            self._submit(transition, (), kept=self._keeps_unmatched)
+
+    def _submit(
+        self, transition: Transition, notifications: Sequence[Notification], *, kept: bool = True
+    ) -> Future[Accepted]:
+        answer = self._outbox.submit(transition, notifications, kept=kept)
+        if self.observers:
+            answer.add_done_callback(lambda done: self._tell_kept((transition,), done))
+        return answer
+
+    def _tell_kept(self, transitions: Sequence[Transition], done: Future[Any]) -> None:
+        if done.exception() is None:
+            accepted = done.result()
+            self.observers.tell(Kept(transitions, accepted if isinstance(accepted, tuple) else (accepted,)))
+
+    def note_raised(self, handler: str, error: Exception) -> None:
+        """Tell of a check that raised, and counts as not matching."""
+        log.warning("a check raised and does not match", extra={"handler": handler, "error": _said(error)})
+        self.observers.tell(Faulty(handler, "check"))
 
     @property
     def _keeps_unmatched(self) -> bool:
@@ -215,6 +264,8 @@ class Gateway:
         """
         kept = self._outbox.submit_all(map(self._told, transitions), kept=self._keeps_unmatched)
         kept.add_done_callback(self._send_kept)
+        if self.observers:
+            kept.add_done_callback(lambda done: self._tell_kept(transitions, done))
         return kept
 
     def _told(self, transition: Transition) -> tuple[Transition, list[Notification]]:
@@ -222,7 +273,7 @@ class Gateway:
         errors: list[tuple[Handler, Exception]] = []
         matched = self._ruleset.match(transition, errors)
         for handler, error in errors:
-            _tell_of_check(handler.name, error)
+            self.note_raised(handler.name, error)
         notifications = (one for handler in matched for one in self._render(handler, transition))
         return transition, [replace(one, required=False) if one.required else one for one in notifications]
 
@@ -262,7 +313,7 @@ class Gateway:
         self, transition: Transition, handlers: Sequence[Handler], notifications: Sequence[Notification]
     ) -> Accepted:
         """Have the store keep ``notifications``; a store that is slow to, keeps them later and holds up no flow."""
-        answer = self._outbox.submit(transition, notifications)
+        answer = self._submit(transition, notifications)
         try:
             return answer.result(None if any(one.required for one in notifications) else PATIENCE_SECONDS)
         except TimeoutError:
@@ -308,6 +359,7 @@ class Gateway:
             return handler.render(transition, format)
         except RenderError as error:
             log.warning("a template failed", extra={"handler": handler.name, "error": str(error)})
+            self.observers.tell(Faulty(handler.name, "template"))
             return fallback(transition, handler.name, error)
 
     # parts that users attach
@@ -368,16 +420,20 @@ class Gateway:
             changes = describe(self._ruleset, compiled.ruleset)
             self._ruleset = compiled.ruleset
             self._dispatcher.swap(_runtimes(compiled.ruleset))
+            self._announce()
         reloaded = Reloaded(compiled.ruleset is not None, changes, compiled.problems, time.monotonic() - started)
         log.log(logging.INFO if reloaded.accepted else logging.ERROR, "%s", reloaded)
         if not reloaded.accepted:
             self._ops.notify(Notice("reload_refused", "configuration", str(reloaded)))
-        if self._on_reload is not None:
-            try:
-                self._on_reload(reloaded)
-            except Exception:
-                log.exception("an observer of reloads failed")
+        self.observers.tell(reloaded)
         return reloaded
+
+    def _announce(self) -> None:
+        """Have what follows the configuration follow it."""
+        self._heartbeat.follow()
+        self._rounds.follow()
+        with suppress(StoreError):
+            self._store.announce(self._ruleset.hash)
 
     # the end
 
@@ -397,6 +453,8 @@ class Gateway:
         atexit.unregister(self.close)
         self._watcher.close()
         self._sweeper.close()
+        self._heartbeat.close()
+        self._rounds.close()
         self._backlog.close()
         self.drain()
         self._dispatcher.close(max(0.0, deadline - time.monotonic()))
@@ -427,7 +485,7 @@ class Holder:
         try:
             return handler.check.holds(transition)
         except Exception as error:
-            _tell_of_check(self.name, error)
+            self.gateway.note_raised(self.name, error)
             return False
 
 
@@ -498,10 +556,6 @@ def _name_of(obj: Any) -> str:
         return text_of(obj.name)
     except Exception:  # where one thing went wrong with an object, the next may
         return type(obj).__name__
-
-
-def _tell_of_check(handler: str, error: Exception) -> None:
-    log.warning("a check raised and does not match", extra={"handler": handler, "error": _said(error)})
 
 
 def _said(error: Exception) -> str:

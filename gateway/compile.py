@@ -20,7 +20,6 @@ from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerCon
 from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
-from gateway.config.sources import Sources
 from gateway.config.url import is_web_address
 from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageError, SecretError, TemplateError
 from gateway.format import Format, Severity
@@ -125,8 +124,8 @@ class Ruleset:
 
     @property
     def hash(self) -> str:
-        """What tells this configuration from others: the same texts have the same. Twelve characters."""
-        return hash_of(self.loaded.sources)
+        """What tells this configuration from others; see :attr:`gateway.config.sources.Sources.hash`."""
+        return self.loaded.sources.hash
 
     @property
     def config(self) -> Config:
@@ -156,11 +155,6 @@ class Ruleset:
             if handler.written.stop:
                 return matched[:count]
         return matched
-
-
-def hash_of(sources: Sources) -> str:
-    """The texts of a configuration in twelve characters, by which processes see that they run the same."""
-    return sources.fingerprint[:12]
 
 
 @dataclass(frozen=True, slots=True)

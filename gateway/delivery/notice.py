@@ -10,6 +10,9 @@ from typing import Literal
 from gateway.config.duration import format_roughly
 from gateway.store.rows import Record
 
+HANDLER = "(gateway)"
+"""Stands in the store where other deliveries have their handler's name: our own messages to our operators."""
+
 NoticeKind = Literal[
     "reload_refused", "channel_parked", "channel_open", "dead_letter", "plugin_stuck", "overdue", "store_nearly_full"
 ]
@@ -32,6 +35,11 @@ class Notice:
     text: str
     channel: str | None = None
     handler: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether trouble is over, not begun."""
+        return self.kind == "channel_open"
 
 
 def dead_letter(record: Record) -> Notice:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from gateway.store import ledger, queries
+from gateway.store import ledger, queries, standing
 from gateway.store.rows import Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, NodeRow, Oldest, TransitionRow
+from gateway.store.standing import Overdue, Standing
 
 T = TypeVar("T")
 
@@ -63,6 +64,18 @@ class Questions(ABC):
     def counters(self) -> Mapping[str, int]:
         """Counts since the store was made; see :func:`gateway.store.ledger.counters`."""
         return self.ask(ledger.counters)
+
+    def standing(self, dead_since: datetime) -> Standing:
+        """How the store stands as a whole, with the dead letters given up since ``dead_since``."""
+        return self.ask(lambda connection: standing.standing(connection, dead_since))
+
+    def overdue(self, before: datetime, *, but: str) -> list[Overdue]:
+        """What is owed since ``before`` or longer, by channel; without the deliveries of the handler ``but``."""
+        return self.ask(lambda connection: standing.overdue(connection, before, but))
+
+    def occurred(self, seqs: Sequence[int]) -> Mapping[int, datetime]:
+        """When the transitions ``seqs`` occurred; those that are kept no more are left out."""
+        return self.ask(lambda connection: standing.occurred(connection, seqs))
 
     def nodes(self) -> list[NodeRow]:
         """The gateway processes that have the store open."""

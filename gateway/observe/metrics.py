@@ -1,0 +1,144 @@
+"""Metrics: one gateway, as Prometheus reads it. Counts are taken from an observer, the rest is asked at each scrape."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from gateway.observe.counting import Counting, Labels, Names
+from gateway.observe.specs import METRICS, Kind, Spec, View
+from gateway.reload import Reloaded
+from gateway.store.standing import Standing
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""Of :meth:`Metrics.exposition`."""
+
+QUESTION_SECONDS = 2.5
+"""A scrape waits no longer for the store."""
+
+_INFINITY = float("inf")
+
+_FAMILIES: Mapping[Kind, Callable[..., Any]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+class Metrics(Collector):
+    """The metrics of one gateway, on a registry of their own.
+
+    Args:
+        gateway: what to count from now on; it must outlive this object.
+
+    Attributes:
+        registry: for others to add theirs.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._counting = Counting(lambda: Names.of(gateway.ruleset))
+        self._reloaded = (True, datetime.now(UTC).timestamp())
+        self._question = Question(self._ask_store)
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+        gateway.observers.add(self._counting.see)
+        gateway.observers.add(self._note_reload)
+        gateway.store.on_commit(self._counting.see)
+
+    def exposition(self) -> bytes:
+        """Everything on the registry in Prometheus' text format. A store that does not answer only leaves gaps."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, for the registry."""
+        view = self._view()
+        for spec in METRICS:
+            if spec.of_store and view.standing is None:
+                continue
+            values = self._counting.copy(spec.counted) if spec.read is None else [*spec.read(view)]
+            yield _family(spec, values)
+
+    def describe(self) -> Iterable[Metric]:
+        """The families without values: asked when others are added to the registry."""
+        return [_family(spec, []) for spec in METRICS]
+
+    def _note_reload(self, record: object) -> None:
+        if isinstance(record, Reloaded):
+            self._reloaded = record.accepted, datetime.now(UTC).timestamp() if record.accepted else self._reloaded[1]
+
+    def _view(self) -> View:
+        gateway = self._gateway
+        standing = self._question.ask(QUESTION_SECONDS)
+        is_open = not gateway.closed
+        return View(
+            names=Names.of(gateway.ruleset),
+            now=datetime.now(UTC),
+            config_hash=gateway.ruleset.hash,
+            reports=gateway.reports(),
+            standing=standing,
+            store_lately=gateway.store.seconds_since_beat() if is_open else _INFINITY,
+            queued_changes=gateway.store.waiting if is_open else 0,
+            backlog=gateway.backlog,
+            last_reload=self._reloaded[0],
+            last_success=self._reloaded[1],
+            is_well=is_open and gateway.is_well(),
+        )
+
+    def _ask_store(self) -> Standing:
+        store = self._gateway.store
+        self._counting.time(store.occurred)
+        return store.standing(datetime.now(UTC) - timedelta(days=1))
+
+
+def _family(spec: Spec, values: Iterable[tuple[Labels, Any]]) -> Metric:
+    family: Metric = _FAMILIES[spec.kind](spec.name, f"{spec.meaning}.", labels=spec.labels)
+    add: Callable[..., None] = family.add_metric  # type: ignore[attr-defined] # every kind has its own
+    for labels, value in values:
+        add(labels, *value) if spec.kind == "histogram" else add(labels, value)
+    return family
+
+
+class Question:
+    """Asks what may take long in a thread of its own, so that nobody waits for the answer longer than they like."""
+
+    def __init__(self, ask: Callable[[], Standing]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._asked: Future[Standing] | None = None
+
+    def ask(self, seconds: float) -> Standing | None:
+        """The answer; ``None`` if there is none within ``seconds``, or only an error. One is asked at a time."""
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = self._begin()
+            asked = self._asked
+        try:
+            return asked.result(seconds)
+        except Exception:  # whatever it is, a scrape has to tell of everything else
+            return None
+
+    def _begin(self) -> Future[Standing]:
+        answer: Future[Standing] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(self._ask())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=run, name="gateway-scrape", daemon=True).start()
+        return answer
