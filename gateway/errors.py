@@ -14,6 +14,7 @@ The tree::
     ├── ListenError          the server cannot listen where it was told to
     └── StoreError           the store cannot take or give rows
         ├── StoreFullError   no room on the disk
+        ├── StoreSlowError   a question took longer than it may
         └── StoreClosedError used after close
 """
 
@@ -106,6 +107,10 @@ class StoreError(GatewayError):
 
 class StoreFullError(StoreError):
     """The disk that holds the store is full; nothing of the refused transaction was kept."""
+
+
+class StoreSlowError(StoreError):
+    """A question took longer than it may; a narrower one may not."""
 
 
 class StoreClosedError(StoreError):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, text
 
 from gateway.store.instants import to_instant, to_milliseconds
 from gateway.store.operations import delivery_of
-from gateway.store.rows import Attempt, Delivery, DeliveryFilter, DeliveryHistory, NodeRow, Oldest, TransitionRow
+from gateway.store.rows import (
+    Attempt,
+    Delivery,
+    DeliveryFilter,
+    DeliveryHistory,
+    NodeRow,
+    Oldest,
+    TransitionFilter,
+    TransitionRow,
+)
 from gateway.store.schema import (
     IS_DEAD,
     IS_ENDED,
@@ -41,6 +51,11 @@ OLDEST_OWED = select(delivery.c.created_at).where(IS_OWED).order_by(delivery.c.i
 
 OLDEST_ENDED = select(func.min(delivery.c.updated_at)).where(IS_ENDED)
 OLDEST_UNMATCHED = select(func.min(transition.c.received_at)).where(IS_UNMATCHED)
+
+_LAST_SEQ = select(func.max(transition.c.seq))
+_RECEIVED_AT = (
+    select(transition.c.received_at).where(transition.c.seq >= bindparam("seq")).order_by(transition.c.seq).limit(1)
+)
 
 
 def next_due(connection: Connection) -> dict[str, datetime]:
@@ -86,6 +101,8 @@ def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
         conditions.append(delivery.c.handler == wanted.handler)
     if wanted.since is not None:
         conditions.append(delivery.c.created_at >= to_milliseconds(wanted.since))
+    if wanted.transition_seq is not None:
+        conditions.append(delivery.c.transition_seq == wanted.transition_seq)
     return conditions
 
 
@@ -97,6 +114,47 @@ def history(connection: Connection, delivery_id: int) -> DeliveryHistory | None:
     made = connection.execute(select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.n))
     cause = connection.execute(select(transition).where(transition.c.seq == row.transition_seq)).one()
     return DeliveryHistory(delivery_of(row), tuple(_attempt(one) for one in made), _transition(cause))
+
+
+def transitions(
+    connection: Connection, wanted: TransitionFilter, limit: int, before: int | None
+) -> list[TransitionRow]:
+    """Transitions, newest first; ``before`` is the last seq of the page before."""
+    query = select(transition).where(*_about_transitions(connection, wanted))
+    if before is not None:
+        query = query.where(transition.c.seq < before)
+    rows = connection.execute(query.order_by(transition.c.seq.desc()).limit(limit))
+    return [_transition(row) for row in rows]
+
+
+def _about_transitions(connection: Connection, wanted: TransitionFilter) -> Iterator[ColumnElement[bool]]:
+    columns = transition.c
+    equal = (
+        (columns.flow_name, wanted.flow),
+        (columns.obj_name, wanted.task),
+        (columns.kind, None if wanted.task is None else "task"),
+        (columns.run_id, wanted.run_id),
+        (columns.source, wanted.source),
+        (columns.new_type, wanted.state),
+    )
+    yield from (column == value for column, value in equal if value is not None)
+    if wanted.matched is not None:
+        yield columns.matched.is_(True) if wanted.matched else IS_UNMATCHED
+    if wanted.since is not None:
+        yield columns.seq >= _first_since(connection, to_milliseconds(wanted.since))
+
+
+def _first_since(connection: Connection, at: int) -> int:
+    """The seq from which on transitions were received ``at`` or later. Found by halving: there is no index of times."""
+    low, high = 0, 1 + (connection.execute(_LAST_SEQ).scalar_one() or 0)
+    while low < high:
+        middle = (low + high) // 2
+        received_at = connection.execute(_RECEIVED_AT, {"seq": middle}).scalar_one_or_none()
+        if received_at is not None and received_at < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def transition_of(connection: Connection, id: str) -> TransitionRow | None:
@@ -123,6 +181,7 @@ def _transition(row: Row[Any]) -> TransitionRow:
         occurred_at=to_instant(row.occurred_at),
         received_at=to_instant(row.received_at),
         seq=row.seq,
+        matched=row.matched,
     )
 
 

@@ -10,7 +10,16 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from gateway.store import ledger, queries, standing
-from gateway.store.rows import Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, NodeRow, Oldest, TransitionRow
+from gateway.store.rows import (
+    Delivery,
+    DeliveryFilter,
+    DeliveryHistory,
+    LedgerLine,
+    NodeRow,
+    Oldest,
+    TransitionFilter,
+    TransitionRow,
+)
 from gateway.store.standing import Overdue, Standing
 
 T = TypeVar("T")
@@ -44,6 +53,12 @@ class Questions(ABC):
     ) -> list[Delivery]:
         """Deliveries, newest first; ``before`` is the last id of the page before."""
         return self.ask(lambda connection: queries.deliveries(connection, wanted or DeliveryFilter(), limit, before))
+
+    def transitions(
+        self, wanted: TransitionFilter | None = None, *, limit: int = 50, before: int | None = None
+    ) -> list[TransitionRow]:
+        """Transitions, newest first; ``before`` is the last seq of the page before."""
+        return self.ask(lambda connection: queries.transitions(connection, wanted or TransitionFilter(), limit, before))
 
     def history(self, delivery_id: int) -> DeliveryHistory | None:
         """One delivery with its attempts and its transition; ``None`` when there is none of that id."""

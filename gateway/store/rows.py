@@ -18,7 +18,7 @@ Status = Literal["pending", "claimed", "delivered", "suppressed", "cancelled", "
 class TransitionRow:
     """A transition as it is kept: what is asked for in columns, the whole of it in ``payload`` (JSON).
 
-    ``seq`` is given by the store; 0 before.
+    ``seq`` and ``matched``, whether any handler did, are known once it is there.
     """
 
     id: str
@@ -33,6 +33,7 @@ class TransitionRow:
     occurred_at: datetime
     received_at: datetime
     seq: int = 0
+    matched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,19 @@ class WantExpired:
 
 
 @dataclass(frozen=True, slots=True)
+class TransitionFilter:
+    """Which transitions to list; what is ``None`` does not matter. ``since`` is about when they were received."""
+
+    flow: str | None = None
+    task: str | None = None
+    run_id: str | None = None
+    source: str | None = None
+    state: str | None = None
+    matched: bool | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryFilter:
     """Which deliveries to list; what is ``None`` does not matter. ``since`` is about their creation."""
 
@@ -217,6 +231,7 @@ class DeliveryFilter:
     channel: str | None = None
     handler: str | None = None
     since: datetime | None = None
+    transition_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

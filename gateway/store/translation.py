@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from gateway.errors import StoreError, StoreFullError
+from gateway.errors import StoreError, StoreFullError, StoreSlowError
 
 # A file-size limit or a quota shows as a failed write, not as a full disk.
 _NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -24,7 +24,7 @@ def translate(error: Exception) -> StoreError:
     if code in _NO_ROOM or getattr(original, "sqlstate", None) == _SERVER_DISK_FULL:
         return StoreFullError(f"no room for the store on its disk: {original}")
     if code == sqlite3.SQLITE_INTERRUPT:
-        return StoreError("the query took too long")
+        return StoreSlowError("the query took too long")
     return StoreError(f"the store failed: {original}")
 
 
