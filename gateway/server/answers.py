@@ -54,10 +54,10 @@ class Request:
 
     Attributes:
         method: in capitals.
-        path: decoded, without the query.
+        path: as it came, without the query.
         query: as it came.
         headers: names in lower case.
-        parameters: what stands in the path where its route has a name in braces.
+        parameters: what stands in the path, decoded, where its route has a name in braces.
     """
 
     method: str

@@ -25,7 +25,8 @@ class Application:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope["method"], scope["path"], scope["query_string"], scope["headers"])
+        path = scope["raw_path"].decode("ascii", "replace")
+        request = Request(scope["method"], path, scope["query_string"], scope["headers"])
         try:
             answer = await self._answer(request, receive)
         except ClientGoneError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.config.size import Size
 from gateway.server.answers import RefusedError, Request
-from gateway.server.room import Share
+from gateway.server.room import Room, Share
 from gateway.sources.payload import BodyKind
 
 Receive = Callable[[], Awaitable[Any]]
@@ -126,3 +126,28 @@ def _gunzip(packed: bytes, limit: Size) -> bytes:
     except zlib.error:
         raise RefusedError(400, "the body is not in gzip's form, as its content encoding says") from None
     raise RefusedError(400, f"the body is more than {MOST_MEMBERS} gzip files in one")
+
+
+class Bodies:
+    """Reads whole bodies of JSON.
+
+    Args:
+        limit: the longest, in bytes.
+        room: how much may be read at once.
+    """
+
+    def __init__(self, limit: Size, room: Room) -> None:
+        self._limit, self._room = limit, room
+
+    async def json(self, request: Request, receive: Receive) -> bytes:
+        """The body of ``request``, unpacked.
+
+        Raises:
+            RefusedError: it is too long, or damaged, or there is no room at present.
+            ClientGoneError: it does not come to its end.
+        """
+        share = Share(self._room)
+        try:
+            return unpack(request, await read(request, receive, self._limit, share), self._limit, share)
+        finally:
+            share.give_back()

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from gateway.errors import StoreError
-from gateway.server.answers import COME_AGAIN, Answer
+from gateway.server.answers import COME_AGAIN, Answer, Request
+from gateway.server.body import Receive
+from gateway.server.models import Alive, NotReady, Ready
 from gateway.store.store import Store
 
-ALIVE = Answer(200, b'{"status":"alive"}')
+_ALIVE = Answer(200, Alive(status="alive").model_dump_json().encode())
+_READY = Answer(200, Ready(status="ready").model_dump_json().encode())
 
 
-class Readiness:
-    """Whether the gateway can take transitions now.
+class Health:
+    """Tells how a gateway is.
 
     Args:
-        store: where they are kept.
+        store: where its transitions are kept.
         is_stopping: whether the server has been told to end.
     """
 
     def __init__(self, store: Store, is_stopping: Callable[[], bool]) -> None:
         self._store, self._is_stopping = store, is_stopping
 
-    def answer(self) -> Answer:
-        """200 if it can; 503 and why if not."""
+    async def alive(self, request: Request, receive: Receive) -> Answer:
+        """Always 200: whoever can say so lives."""
+        return _ALIVE
+
+    async def ready(self, request: Request, receive: Receive) -> Answer:
+        """200 if transitions can be taken; 503 and why if not."""
         why_not = self.why_not()
         if why_not is None:
-            return Answer(200, b'{"status":"ready"}')
-        return Answer(503, json.dumps({"status": "not ready", "why": why_not}).encode(), headers=COME_AGAIN)
+            return _READY
+        return Answer(503, NotReady(status="not ready", why=why_not).model_dump_json().encode(), headers=COME_AGAIN)
 
     def why_not(self) -> str | None:
-        """In words; ``None`` when it is ready."""
+        """Why no transitions can be taken now, in words; ``None`` when they can."""
         if self._is_stopping():
             return "stopping"
         try:
-            writable = self._store.is_writable()
+            if not self._store.is_writable():
+                return "the store has taken nothing for some seconds"
+            return "the disk of the store is full" if self._store.room().refuses else None
         except StoreError:
             return "the store is closed"
-        return None if writable else "the store has taken nothing for some seconds"

@@ -80,6 +80,8 @@ class Intake:
 
     async def _submitted(self, transitions: list[Transition]) -> Future[tuple[Accepted, ...]]:
         try:
+            if self._gateway.store.room().refuses:
+                raise _unavailable("the disk of the store is full")
             if len(transitions) <= MANY:
                 return self._gateway.take(transitions)
             loop = asyncio.get_running_loop()

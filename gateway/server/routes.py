@@ -1,36 +1,67 @@
-"""Routes: which request is answered by what."""
+"""Routes: which request is answered by what, and what it has to bring."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+from urllib.parse import unquote
 
+from pydantic import BaseModel
+
+from gateway.server.access import Access
 from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import Receive
+from gateway.server.body import Receive, kind_of
+from gateway.server.models import Query
 
 Work = Callable[[Request, Receive], Awaitable[Answer]]
 
 
+Need = Literal["nothing", "token", "token or signature"]
+
+NOTHING: Mapping[int, type[BaseModel]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One kind of request.
+    """One kind of request. All but ``method``, ``path``, ``work`` and ``needs`` is there to be told of.
 
     Attributes:
         method: in capitals.
         path: with names in braces for what differs: ``/api/v1/deliveries/{id}``.
         work: answers it.
+        needs: what the request must bring; what needs a signature is looked at where its body is read.
+        name: one word or two, unlike all others.
+        summary: what it is for, in a sentence.
+        query: what may stand behind the question mark.
+        body: what it brings; ``None`` for nothing.
+        answers: what it may be answered, by status.
+        content_type: of the first of the answers.
     """
 
     method: str
     path: str
     work: Work
+    needs: Need = "token"
+    name: str = ""
+    summary: str = ""
+    query: type[Query] = Query
+    body: type[BaseModel] | None = None
+    answers: Mapping[int, type[BaseModel]] = field(default_factory=lambda: NOTHING)
+    content_type: str = "application/json"
 
 
 class Routes:
-    """All routes, found by method and path."""
+    """All routes, found by method and path.
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    Args:
+        routes: every one.
+        access: who may ask.
+    """
+
+    def __init__(self, routes: Iterable[Route], access: Access) -> None:
+        self._access = access
         self._fixed: dict[str, dict[str, Route]] = {}
         self._open: dict[re.Pattern[str], dict[str, Route]] = {}
         for route in routes:
@@ -43,7 +74,7 @@ class Routes:
         """Have the request answered.
 
         Raises:
-            RefusedError: 404, 405, or whatever its route refuses it for.
+            RefusedError: 404, 405, 401 and so on for who may not ask, or whatever its route refuses it for.
         """
         methods = self._fixed.get(request.path)
         if methods is None:
@@ -52,13 +83,18 @@ class Routes:
         if route is None:
             allowed = ", ".join(sorted(methods))
             raise RefusedError(405, f"here only {allowed} is understood", ((b"allow", allowed.encode()),))
+        if route.needs == "token":
+            self._access.check(request)
+            if route.method == "POST" and kind_of(request) != "json":
+                raise RefusedError(415, "the content type must be application/json")
         return await route.work(request, receive)
 
     def _find(self, request: Request) -> tuple[dict[str, Route], Request]:
         for pattern, methods in self._open.items():
             found = pattern.fullmatch(request.path)
             if found:
-                return methods, replace(request, parameters=found.groupdict())
+                decoded = {name: unquote(value) for name, value in found.groupdict().items()}
+                return methods, replace(request, parameters=decoded)
         raise RefusedError(404, "there is nothing here; /api/v1/openapi.json lists what there is")
 
 

@@ -7,20 +7,24 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Self
 
 import uvicorn
 
 from gateway.app import Gateway
-from gateway.server.answers import Answer, Request
+from gateway.server.api import api
 from gateway.server.application import Application
-from gateway.server.body import Receive
+from gateway.server.body import Bodies
 from gateway.server.completions import Completions
 from gateway.server.door import Door
-from gateway.server.health import ALIVE, Readiness
+from gateway.server.health import Health
 from gateway.server.intake import Intake
+from gateway.server.orders import Orders
 from gateway.server.protocol import LimitedProtocol
+from gateway.server.questions import Questions
+from gateway.server.reads import Reads
 from gateway.server.room import Room
 from gateway.server.routes import Route, Routes
 
@@ -85,30 +89,20 @@ class Server:
                 self._on_failure()
 
     async def _serve(self) -> None:
-        intake = self._intake(asyncio.get_running_loop())
-        self._uvicorn = _Uvicorn(Application(Routes(self._routes(intake))), self._serving, lambda: self._stop_by)
-        if self._stopping:
-            return
-        try:
-            await self._uvicorn.serve([self._door.listener])
-        finally:
-            intake.close()
+        with ExitStack() as stack:
+            application = Application(Routes(self._api(stack), self._door.access))
+            self._uvicorn = _Uvicorn(application, self._serving, lambda: self._stop_by)
+            if not self._stopping:
+                await self._uvicorn.serve([self._door.listener])
 
-    def _intake(self, loop: asyncio.AbstractEventLoop) -> Intake:
-        return Intake(self._gateway, self._door.access, self._door.max_body, Room(), Completions(loop))
-
-    def _routes(self, intake: Intake) -> Iterator[Route]:
-        readiness = Readiness(self._gateway.store, lambda: self._stopping)
-
-        async def alive(request: Request, receive: Receive) -> Answer:
-            return ALIVE
-
-        async def ready(request: Request, receive: Receive) -> Answer:
-            return readiness.answer()
-
-        yield Route("POST", "/api/v1/transitions", intake.take)
-        yield Route("GET", "/livez", alive)
-        yield Route("GET", "/readyz", ready)
+    def _api(self, stack: ExitStack) -> list[Route]:
+        gateway, access, limit = self._gateway, self._door.access, self._door.max_body
+        room, questions = Room(), Questions()
+        intake = Intake(gateway, access, limit, room, Completions(asyncio.get_running_loop()))
+        stack.callback(intake.close)
+        stack.callback(questions.close)
+        reads = Reads(gateway, questions, Bodies(limit, room))
+        return api(intake, reads, Orders(gateway, questions), Health(gateway.store, lambda: self._stopping))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -8,7 +8,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import from_json, to_json
 
 from gateway.delivery.payload import DEFAULT_SOURCE
@@ -58,10 +68,15 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+StateType = Annotated[
+    str, AfterValidator(_state_type), WithJsonSchema({"type": "string", "enum": [*STATES]}, mode="validation")
+]
+
+
 class StatePayload(Part):
     """A state; only ``type`` is needed."""
 
-    type: Annotated[str, AfterValidator(_state_type)] = Field(description="one of the state classes, such as Failed")
+    type: StateType = Field(description="one of the state classes, such as Failed")
     name: Name | None = Field(default=None, description="the engine's own word; the type unless given")
     message: Text | None = Field(default=None, description="text for people")
     result: Any = Field(default=None, description="the data it carries")

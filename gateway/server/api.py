@@ -1,0 +1,190 @@
+"""The API: every route there is, in the order in which it is documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic_core import to_json
+
+from gateway.server.answers import Answer, Request
+from gateway.server.body import Receive
+from gateway.server.health import Health
+from gateway.server.intake import Intake
+from gateway.server.models import (
+    Alive,
+    Delivery,
+    DeliveryDetail,
+    DeliveryPage,
+    DeliveryQuery,
+    Description,
+    Explanation,
+    Invalid,
+    Ledger,
+    NothingTaken,
+    NotReady,
+    Ready,
+    Refusal,
+    Reloaded,
+    ReloadRefused,
+    Taken,
+    TransitionDetail,
+    TransitionPage,
+    TransitionQuery,
+)
+from gateway.server.openapi import document
+from gateway.server.orders import Orders
+from gateway.server.reads import Reads
+from gateway.server.routes import Route
+from gateway.sources.payload import TransitionPayload
+
+V1 = "/api/v1"
+
+
+def api(intake: Intake, reads: Reads, orders: Orders, health: Health, *others: Route) -> list[Route]:
+    """All routes, ``others`` and the one that describes them included."""
+    routes = [*_intake(intake), *_reads(reads), *_orders(orders), *_health(health), *others]
+    routes.append(_description(lambda: document(routes)))
+    return routes
+
+
+def _intake(intake: Intake) -> Iterator[Route]:
+    yield Route(
+        "POST",
+        f"{V1}/transitions",
+        intake.take,
+        "token or signature",
+        name="takeTransitions",
+        summary="Take transitions: one object, an array of them, or one on each line. "
+        "What is accepted is on the disk when the answer comes.",
+        body=TransitionPayload,
+        answers={202: Taken, 400: Refusal, 413: Refusal, 415: Refusal, 422: NothingTaken, 429: Refusal, 503: Refusal},
+    )
+
+
+def _reads(reads: Reads) -> Iterator[Route]:
+    yield Route(
+        "GET",
+        f"{V1}/transitions",
+        reads.transitions,
+        name="listTransitions",
+        summary="List transitions, newest first.",
+        query=TransitionQuery,
+        answers={200: TransitionPage, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/transitions/{{id}}",
+        reads.transition,
+        name="showTransition",
+        summary="Show a transition, and what was told of it.",
+        answers={200: TransitionDetail, 404: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/deliveries",
+        reads.deliveries,
+        name="listDeliveries",
+        summary="List deliveries, newest first.",
+        query=DeliveryQuery,
+        answers={200: DeliveryPage, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/deliveries/{{id}}",
+        reads.delivery,
+        name="showDelivery",
+        summary="Show a delivery: its message, its attempts, why it stands where it does.",
+        answers={200: DeliveryDetail, 404: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/ledger",
+        reads.ledger,
+        name="showLedger",
+        summary="Show the books: how many deliveries were accepted, and where all of them are.",
+        answers={200: Ledger, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "POST",
+        f"{V1}/explain",
+        reads.explain,
+        name="explain",
+        summary="Say what would be sent for a transition, and why not more. Sends and keeps nothing.",
+        body=TransitionPayload,
+        answers={
+            200: Explanation,
+            400: Refusal,
+            413: Refusal,
+            415: Refusal,
+            422: Invalid,
+            429: Refusal,
+            503: Refusal,
+        },
+    )
+
+
+def _orders(orders: Orders) -> Iterator[Route]:
+    yield Route(
+        "POST",
+        f"{V1}/deliveries/{{id}}/retry",
+        orders.retry,
+        name="retryDelivery",
+        summary="Send a pending, dead or cancelled delivery again, with all its attempts before it.",
+        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "POST",
+        f"{V1}/deliveries/{{id}}/cancel",
+        orders.cancel,
+        name="cancelDelivery",
+        summary="End a pending delivery, so that it is not sent.",
+        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "POST",
+        f"{V1}/reload",
+        orders.reload,
+        name="reload",
+        summary="Read the configuration now, and put it into force if it is good.",
+        answers={200: Reloaded, 415: Refusal, 422: ReloadRefused, 503: Refusal},
+    )
+
+
+def _health(health: Health) -> Iterator[Route]:
+    yield Route(
+        "GET",
+        "/livez",
+        health.alive,
+        "nothing",
+        name="alive",
+        summary="Whether the process lives.",
+        answers={200: Alive},
+    )
+    yield Route(
+        "GET",
+        "/readyz",
+        health.ready,
+        "nothing",
+        name="ready",
+        summary="Whether transitions can be taken now, and why not.",
+        answers={200: Ready, 503: NotReady},
+    )
+
+
+def _description(described: Callable[[], dict[str, Any]]) -> Route:
+    written: list[bytes] = []
+
+    async def describe(request: Request, receive: Receive) -> Answer:
+        if not written:  # made when it is first asked for: it costs some milliseconds, and few ever ask
+            written.append(to_json(described()))
+        return Answer(200, written[0])
+
+    return Route(
+        "GET",
+        f"{V1}/openapi.json",
+        describe,
+        name="describe",
+        summary="This description, as OpenAPI 3.1.",
+        answers={200: Description},
+    )

@@ -1,0 +1,61 @@
+"""Orders: what operators have the gateway do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+from gateway.app import Gateway
+from gateway.server.answers import Answer, RefusedError, Request
+from gateway.server.body import Receive
+from gateway.server.models import Delivery, Query, Reloaded
+from gateway.server.queries import number, read_query
+from gateway.server.questions import Questions
+from gateway.server.reads import history_of
+from gateway.store.store import Store
+
+Order = Callable[[Store, int, datetime], Future[bool]]
+
+
+class Orders:
+    """Has one gateway do things.
+
+    Args:
+        gateway: the one.
+        questions: the threads in which it does them.
+    """
+
+    def __init__(self, gateway: Gateway, questions: Questions) -> None:
+        self._gateway, self._questions = gateway, questions
+
+    async def retry(self, request: Request, receive: Receive) -> Answer:
+        """Send a delivery again."""
+        return await self._carry_out(Store.retry, request)
+
+    async def cancel(self, request: Request, receive: Receive) -> Answer:
+        """End a delivery that waits."""
+        return await self._carry_out(Store.cancel, request)
+
+    async def _carry_out(self, order: Order, request: Request) -> Answer:
+        read_query(request.query, Query)
+        id = number(request.parameters["id"])
+        told = await self._questions.ask(lambda: _carried_out(self._gateway.store, order, id))
+        return Answer(200, told.model_dump_json().encode())
+
+    async def reload(self, request: Request, receive: Receive) -> Answer:
+        """Read the configuration now."""
+        read_query(request.query, Query)
+        told = Reloaded.of(await self._questions.ask(self._gateway.reload))
+        if not told.accepted:
+            more = told.model_dump()
+            raise RefusedError(422, "the configuration has errors; the last good one stays", more=more)
+        return Answer(200, told.model_dump_json().encode())
+
+
+def _carried_out(store: Store, order: Order, id: int) -> Delivery:
+    done = order(store, id, datetime.now(UTC)).result()
+    delivery = history_of(store, id).delivery
+    if not done:
+        raise RefusedError(409, f"delivery {id} is left alone: it is {delivery.status}")
+    return Delivery.of(delivery)
