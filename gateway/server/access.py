@@ -12,6 +12,7 @@ import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.config.listen import is_loopback
@@ -118,11 +119,16 @@ def _check_origin(request: Request) -> None:
     Such a page can have its own name lead to 127.0.0.1; the browser then tells that name as the host.
     """
     host = (request.header(b"host") or b"").decode("latin-1")
-    if not is_loopback(_name_in(f"//{host}")):
+    if not _is_here(host):
         raise RefusedError(421, "without a token, only requests to localhost or a loopback address are answered")
     origin = request.header(b"origin")
     if origin is not None and origin.decode("latin-1").lower() != f"http://{host}".lower():
         raise RefusedError(403, "without a token, requests of other pages are not answered")
+
+
+@lru_cache(64)
+def _is_here(host: str) -> bool:
+    return is_loopback(_name_in(f"//{host}"))
 
 
 def _name_in(address: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gateway.app import Gateway
@@ -17,6 +17,7 @@ from gateway.server.access import Access
 from gateway.server.answers import COME_AGAIN, Answer, RefusedError, Request
 from gateway.server.body import Receive
 from gateway.server.completions import Completions
+from gateway.server.gathering import Gathering
 from gateway.server.room import Room, Share
 from gateway.sources.payload import BodyKind, parse_transitions
 from gateway.store.rows import Accepted
@@ -25,8 +26,8 @@ from gateway.transition import Transition
 COMMIT_SECONDS = 30.0
 """How long a client waits for the commit. What comes of it after that is learnt by sending the same id again."""
 
-LONG_BYTES, MANY = 256 * 1024, 500
-"""Bodies over it, and more transitions than that, are worked on in a thread: nobody else is to wait for them."""
+LONG_BYTES = 256 * 1024
+"""Bodies over it are read in a thread: nobody else is to wait for that."""
 
 
 class Intake:
@@ -42,8 +43,9 @@ class Intake:
 
     def __init__(self, gateway: Gateway, access: Access, limit: Size, room: Room, completions: Completions) -> None:
         self._gateway, self._access, self._limit = gateway, access, limit
-        self._room, self._completions = room, completions
+        self._room = room
         self._long = ThreadPoolExecutor(1, thread_name_prefix="gateway-intake")
+        self._gathering = Gathering(gateway.take, completions, COMMIT_SECONDS, self._long)
 
     async def take(self, request: Request, receive: Receive) -> Answer:
         """Keep the transitions of a body.
@@ -63,11 +65,12 @@ class Intake:
             parsed = await self._parsed(whole, kind)
             transitions, errors = _apart(parsed)
             share.take(transitions=len(transitions))
-            kept = await self._submitted(transitions)
+            if self._gateway.store.room().refuses:
+                raise _unavailable("the disk of the store is full")
         except BaseException:
             share.give_back()
             raise
-        return _answer(await self._committed(kept, share), errors)
+        return _answer(await self._kept(transitions, share), errors)
 
     async def _parsed(self, whole: bytes, kind: BodyKind) -> list[Transition | PayloadError]:
         try:
@@ -78,23 +81,13 @@ class Intake:
         except PayloadError as error:
             raise RefusedError(400, "; ".join(error.complaints)) from None
 
-    async def _submitted(self, transitions: list[Transition]) -> Future[tuple[Accepted, ...]]:
+    async def _kept(self, transitions: list[Transition], share: Share) -> tuple[Accepted, ...]:
         try:
-            if self._gateway.store.room().refuses:
-                raise _unavailable("the disk of the store is full")
-            if len(transitions) <= MANY:
-                return self._gateway.take(transitions)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._long, self._gateway.take, transitions)
-        except StoreClosedError:
-            raise _unavailable("the gateway is stopping") from None
-
-    async def _committed(self, kept: Future[tuple[Accepted, ...]], share: Share) -> tuple[Accepted, ...]:
-        try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                return await self._completions.of(kept, share.give_back)
+            return await self._gathering.keep(transitions, share.give_back)
         except TimeoutError:
             raise _unavailable("the store is slow; what was sent may be kept yet, so send it again by its id") from None
+        except StoreClosedError:
+            raise _unavailable("the gateway is stopping") from None
         except StoreFullError:
             raise _unavailable("the disk of the store is full") from None
         except StoreError:
