@@ -9,11 +9,16 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from gateway.states import STATES, State
+from pydantic import AwareDatetime, TypeAdapter
+
+from gateway.states import PREDICATES, STATES, State
 from gateway.transition import MAX_ITEMS, Obj, Transition, cut, plain, text_of
+
+_instant = TypeAdapter(AwareDatetime).validate_python
+"""Reads times as the source of the text did."""
 
 _write = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -69,7 +74,7 @@ def _bare(transition: Transition) -> dict[str, Any]:
 def decode(text: str) -> Transition:
     """The transition that :func:`encode` wrote. Exceptions and objects in it stay the plain data they became."""
     document = json.loads(text)
-    occurred_at = datetime.fromisoformat(document["occurred_at"])
+    occurred_at = _instant(document["occurred_at"]).astimezone(UTC)
     old_state = document.get("old_state")
     return Transition.of(
         _read_obj(document["obj"]),
@@ -136,11 +141,12 @@ def _state(state: State) -> dict[str, Any]:
 
 def _read_state(written: Mapping[str, Any], occurred_at: datetime) -> State:
     fields = {key: written[key] for key in ("context", "name", "run_count", "final") if key in written}
-    fields["timestamp"] = datetime.fromisoformat(written["timestamp"]) if "timestamp" in written else occurred_at
-    if "start_time" in written:
-        fields["start_time"] = datetime.fromisoformat(written["start_time"])
-    if "state" in written:
-        fields["state"] = _read_state(written["state"], occurred_at)
+    timestamp, start_time, inner = (written.get(key) for key in ("timestamp", "start_time", "state"))
+    fields["timestamp"] = occurred_at if timestamp is None else _instant(timestamp)
+    if start_time is not None:
+        fields["start_time"] = _instant(start_time)
+    if inner is not None and written["type"] in PREDICATES["meta_state"]:
+        fields["state"] = _read_state(inner, occurred_at)
     return STATES[written["type"]](written.get("message"), written.get("result"), **fields)
 
 

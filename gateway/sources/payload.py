@@ -25,7 +25,7 @@ from gateway.delivery.payload import DEFAULT_SOURCE
 from gateway.errors import PayloadError
 from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State
-from gateway.transition import MAX_TEXT, Obj, Transition, new_id
+from gateway.transition import MAX_TEXT, Kind, Obj, Transition, new_id
 
 T = TypeVar("T")
 
@@ -52,20 +52,24 @@ def _state_type(value: str) -> str:
     raise ValueError(f"there is no state {value[:100]!r}" + (f", did you mean {hint!r}?" if hint else ""))
 
 
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is too early or too late a time") from None
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Times in between can be told in any zone."""
+
+Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+def _utc(instant: datetime) -> datetime:
+    """``instant`` in UTC; most are, and ``astimezone`` takes its time."""
+    return instant.astimezone(UTC) if instant.utcoffset() else instant.replace(tzinfo=UTC)
 
 
 class Part(BaseModel):
-    """A part of a transition's JSON form; keys it does not know are refused, so that a typo is seen."""
+    """A part of a transition's JSON form; keys it does not know are refused, so that a typo is seen.
 
-    model_config = ConfigDict(extra="forbid")
+    Values are taken as they are written, a number in quotes is none: what is kept is the text itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 StateType = Annotated[
@@ -118,37 +122,27 @@ class FlowPayload(Part):
 
     def build(self) -> Obj:
         """The flow it describes."""
-        return Obj("flow", **self._fields())
+        return self._built("flow")
 
-    def _fields(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "run_id": self.run_id,
-            "run_name": self.run_name,
-            "tags": tuple(self.tags),
-            "parameters": self.parameters,
-            "labels": self.labels,
-            "url": self.url,
-        }
+    def _built(self, kind: Kind) -> Obj:
+        tags = tuple(self.tags)
+        return Obj(kind, self.name, self.run_id, self.run_name, tags, self.parameters, self.labels, url=self.url)
 
 
 class ObjPayload(FlowPayload):
     """The task or flow that changed."""
 
-    kind: Literal["task", "flow"] = Field(description="task or flow")
+    kind: Kind = Field(description="task or flow")
     flow: FlowPayload | None = Field(default=None, description="for a task, the flow it runs in")
     max_retries: int = Field(default=0, ge=0)
     map_index: int | None = None
 
     def build(self) -> Obj:
         """The task or flow it describes."""
-        return Obj(
-            self.kind,
-            flow=self.flow.build() if self.flow else None,
-            max_retries=self.max_retries,
-            map_index=self.map_index,
-            **self._fields(),
-        )
+        built = self._built(self.kind)
+        built.flow = None if self.flow is None else self.flow.build()
+        built.max_retries, built.map_index = self.max_retries, self.map_index
+        return built
 
 
 class TransitionPayload(Part):
@@ -163,18 +157,24 @@ class TransitionPayload(Part):
     new_state: StatePayload
     occurred_at: Instant | None = Field(default=None, description="when it happened; now unless given")
 
-    def build(self) -> Transition:
-        """The transition it describes; what is missing of id and time, it is given now."""
-        self.id = self.id or new_id()
-        self.occurred_at = self.occurred_at or datetime.now(UTC)
+    def build(self, text: str = "") -> Transition:
+        """The transition it describes; what is missing of id and time, it is given now.
+
+        Args:
+            text: the JSON it was read from, if there is one of it alone.
+        """
+        if self.id is None or self.occurred_at is None:
+            self.id = self.id or new_id()
+            self.occurred_at = self.occurred_at or datetime.now(UTC)
+            text = ""
         return Transition.of(
             self.obj.build(),
-            self.old_state.build(self.occurred_at) if self.old_state else None,
+            None if self.old_state is None else self.old_state.build(self.occurred_at),
             self.new_state.build(self.occurred_at),
             id=self.id,
             source=self.source,
-            occurred_at=self.occurred_at,
-            text=self.model_dump_json(exclude_unset=True, exclude_none=True),
+            occurred_at=_utc(self.occurred_at),
+            text=text or self.model_dump_json(exclude_unset=True, exclude_none=True),
         )
 
 
@@ -185,7 +185,8 @@ def parse_transition(data: str | bytes) -> Transition:
         PayloadError: it is not JSON, or not of that form; says which keys and what would be right.
     """
     try:
-        return TransitionPayload.model_validate_json(data).build()
+        payload = TransitionPayload.model_validate_json(data)
+        return payload.build(data if isinstance(data, str) else data.decode())
     except ValidationError as error:
         raise PayloadError(_complaints(error)) from None
 

@@ -91,6 +91,8 @@ def test_any_result_is_taken_or_refused_in_words(result: Any) -> None:
         EVENT,
         {key: value for key, value in EVENT.items() if key not in ("id", "occurred_at", "old_state")},
         {**EVENT, "new_state": {"type": "Failed", "name": None, "result": {"rows": [None, 1.5, 2**70, "é\0"]}}},
+        {**EVENT, "new_state": {"type": "Failed", "start_time": None, "timestamp": None, "state": {"type": "Running"}}},
+        {**EVENT, "occurred_at": "2026-03-29 01:30:00.123456789+05:30"},
         {**EVENT, "new_state": {"type": "Queued", "state": {"type": "Scheduled"}, "context": {"worker": 3}}},
         {**EVENT, "obj": {"kind": "flow", "name": "etl", "labels": {"team": "data"}, "parameters": {"day": None}}},
     ],
@@ -106,6 +108,14 @@ def test_what_is_kept_of_an_event_is_read_back_as_the_same_transition(event: dic
         if state is not None:
             assert again is not None
             assert (again.timestamp, again.start_time, again.name) == (state.timestamp, state.start_time, state.name)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"run_count": "2"}, {"final": 1}, {"start_time": 1774747800}, {"timestamp": "0001-01-01T00:00:00+14:00"}]
+)
+def test_a_value_of_another_type_is_refused_not_guessed(wrong: dict[str, Any]) -> None:
+    with pytest.raises(PayloadError, match=f"new_state.{next(iter(wrong))}: "):
+        parse_transition(json.dumps({**EVENT, "new_state": {"type": "Failed", **wrong}}))
 
 
 def test_of_an_overlong_event_only_what_handlers_see_is_kept() -> None:
