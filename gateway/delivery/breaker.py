@@ -72,7 +72,8 @@ class Breaker:
         if outcome.kind == "channel":
             return self._opened(outcome, now)
         if outcome.kind in ("delivered", "permanent") or outcome.retry_after is not None:
-            return Breaker(self.policy)  # the service is there and answers
+            # the service is there and answers
+            return self if self.state == "closed" and not self.failures else Breaker(self.policy)
         if self.state != "closed" or self.failures + 1 >= self.policy.threshold:
             return self._opened(outcome, now)
         return replace(self, failures=self.failures + 1)

@@ -158,7 +158,9 @@ class Lane:
         self.behind = False
         """More of this channel's deliveries are due in the store than fit in here."""
         self._desk, self._clock, self._random = desk, clock, random
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        self._arrived = threading.Condition(lock)  # for those who wait for work alone: one is woken for each delivery
         self._queue: deque[Delivery] = deque()
         self._limiter = RateLimiter(runtime.rate)
         self._breaker = Breaker(runtime.breaker)
@@ -215,7 +217,7 @@ class Lane:
                 return False
             self._queue.extend(deliveries)
             self._staff()
-            self._changed.notify_all()
+            self._arrived.notify(len(deliveries))
         return True
 
     def adopt(self, runtime: ChannelRuntime) -> None:
@@ -242,6 +244,7 @@ class Lane:
             queued = list(self._queue)
             self._queue.clear()
             self._changed.notify_all()
+            self._arrived.notify_all()
             last = not self._sending
         if last:
             self.runtime.channel.close()
@@ -336,7 +339,7 @@ class Lane:
             self._changed.wait(max(self._limiter.wait(now), self._breaker.wait(now)) or SHORT_WAIT)
             return True
         self._idle += 1
-        woken = self._changed.wait(patience)
+        woken = self._arrived.wait(patience)
         self._idle -= 1
         return woken or bool(self._queue)
 
@@ -359,10 +362,12 @@ class Lane:
         with self._changed:
             if sending not in self._sending:
                 return False
+            was_full = len(self._sending) >= self.runtime.channel.width
             self._sending.remove(sending)
             self._breaker = self._breaker.unsent()
             last = self._retired and not self._sending
-            self._changed.notify_all()
+            if was_full or not self._is_at_work():
+                self._changed.notify_all()
         if last:
             self.runtime.channel.close()
         return True
@@ -436,8 +441,10 @@ class Lane:
 
     def _note_recorded(self) -> None:
         with self._changed:
+            was_full = self._unrecorded >= MOST_UNRECORDED
             self._unrecorded -= 1
-            self._changed.notify_all()
+            if was_full or not self._is_at_work():
+                self._changed.notify_all()
 
     def _ask_from_now(self, sending: Sending) -> Asked:
         asked = Asked(self._clock.now(), time.monotonic())
@@ -527,16 +534,17 @@ class Lane:
         """Tell breaker and limiter; returns when the channel takes messages again as far as is known."""
         now = self._clock.monotonic()
         with self._changed:
-            before = self._breaker.state
-            self._breaker = after = self._breaker.after(outcome, now)
+            before = self._breaker
+            self._breaker = after = before.after(outcome, now)
             if outcome.retry_after is not None:
                 self._limiter.hold_until(now + min(outcome.retry_after, self.runtime.breaker.longest))
-            self._changed.notify_all()
+            if after is not before:
+                self._changed.notify_all()
             wait = max(after.wait(now), self._limiter.wait(now))
-        if before != "open" and after.state == "open":
+        if before.state != "open" and after.state == "open":
             log.warning("channel parked", extra={"channel": self.name, "reason": after.reason, "seconds": wait})
             self._desk.notify(parked(self.name, after.reason))
-        if before != "closed" and after.state == "closed":
+        if before.state != "closed" and after.state == "closed":
             self._tell_open()
         return self._clock.now() + timedelta(seconds=wait)
 
