@@ -130,7 +130,7 @@ class Books(RuleBasedStateMachine):
     def by_hand(self, data: st.DataObject, order: operations.Operation[Order, bool]) -> None:
         order(self.connection, 0, [Order(data.draw(st.sampled_from(sorted(self.accepted))), self.now)])
 
-    @rule(seconds=st.integers(0, 60), limit=st.integers(1, 4))
+    @rule(seconds=st.integers(0, 10), limit=st.integers(1, 4))
     def forget(self, seconds: int, limit: int) -> None:
         """What ended so many seconds ago goes; nothing else does."""
         before = self.now - seconds * SECOND
