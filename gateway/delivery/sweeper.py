@@ -25,6 +25,8 @@ log = logging.getLogger("gateway.store")
 LOOK_EVERY = 5.0
 """Seconds between looks when there is nothing to do."""
 
+LOOK_EVERY_WHEN_NEARLY_FULL = 0.5
+
 REST = 4
 """A step is followed by so many times its own length of rest, so that what is accepted meanwhile hardly waits."""
 
@@ -77,7 +79,7 @@ class Sweeper:
             self._stop.set()
         except StoreFullError:  # the writer has said so, and gave up the ballast
             log.debug("there was no room to delete what was kept long enough")
-            return 1.0
+            return LOOK_EVERY_WHEN_NEARLY_FULL
         except StoreError as error:
             log.warning("could not delete what was kept long enough", extra={"error": str(error)})
         except Exception:  # without this thread the disk fills up: it must outlive any mistake in here
@@ -95,17 +97,18 @@ class Sweeper:
         if room.takes_ballast and self._store.restock():
             log.debug("the ballast is whole")
         if not (self._forgot(room) | self._reclaimed(room)):
-            return LOOK_EVERY
+            return LOOK_EVERY_WHEN_NEARLY_FULL if room.is_nearly_full else LOOK_EVERY
         return 0.0 if room.is_scarce else REST * (self._clock.monotonic() - began)
 
     def _tell(self, room: Room) -> None:
-        """Log when what can be spared begins to be given up, once."""
+        """Log when what can be spared begins to be given up, once until there is room again."""
         if room.is_scarce and not self._short:
+            self._short = True
             log.warning(
                 "the disk of the store is nearly full: unmatched transitions are deleted before their time",
                 extra={"free_bytes": room.free, "store_bytes": room.size},
             )
-        self._short = room.is_scarce
+        self._short = self._short and room.is_nearly_full
 
     def _forgot(self, room: Room) -> bool:
         """Delete a few rows that have expired; whether there were any."""
@@ -128,8 +131,8 @@ class Sweeper:
 
     def _reclaimed(self, room: Room) -> bool:
         """Give back a little of what is empty in the files, if it is more than they should keep; whether any was."""
-        left = self._store.reclaim(min(to_reclaim(room), RECLAIMED_AT_ONCE)).result()
-        return left < room.reusable
+        size = min(to_reclaim(room), RECLAIMED_AT_ONCE)
+        return size > 0 and self._store.reclaim(size).result() < room.reusable
 
 
 def expired_at(now: datetime, retention: Retention | None, room: Room) -> Expired:

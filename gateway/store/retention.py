@@ -61,7 +61,7 @@ _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 
 # Two gateways on one database: each would see the other's row of a transition's two, and neither would delete
 # the transition. So one of them sweeps at a time. SQLite has one writer anyway, and leaves FOR UPDATE out.
-_TURN = select(about.c.store_id).with_for_update(skip_locked=True)
+TURN = select(about.c.store_id).with_for_update(skip_locked=True)
 
 ENDED = (
     select(delivery.c.id, delivery.c.transition_seq)
@@ -89,7 +89,7 @@ def forget(connection: Connection, node: int, wishes: Sequence[Expired]) -> list
 
 
 def _forget(connection: Connection, wish: Expired) -> Forgotten:
-    if connection.execute(_TURN).first() is None:
+    if connection.execute(TURN).first() is None:
         return Forgotten()
     deliveries, transitions = _forget_ended(connection, wish.ended_before, wish.limit)
     unmatched = _forget_unmatched(connection, wish.unmatched_before, wish.limit - deliveries)

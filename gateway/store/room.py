@@ -23,7 +23,8 @@ BALLAST = 16 * MEBIBYTE
 HOLD_SECONDS = 5.0
 """How long after the last change was refused for want of room no more is taken in."""
 
-LOOK_EVERY = 1.0
+LOOK_EVERY = 0.1
+"""Seconds a look at the disk counts for: what is taken in meanwhile must be less than the reserve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,14 @@ class Measured:
         total: how large the file system is.
         free: what can still be written there.
         size: what the files of the store take, without the ballast.
+        reusable: what is empty inside the files, and is filled before they grow.
         ballast: how much of that file there is to give up.
     """
 
     total: int
     free: int
     size: int
+    reusable: int
     ballast: int
 
 
@@ -70,30 +73,30 @@ class Room:
 
     @property
     def is_nearly_full(self) -> bool:
-        """Whether somebody should make room: less than 128 MiB, or a fifth of a small disk, is left."""
-        return self.full or self._is_below(NEARLY_FULL, 5)
+        """Whether somebody should make room: less than 128 MiB, or a third of a small disk, is left."""
+        return self.full or self._is_less(self.spare, NEARLY_FULL, 3)
 
     @property
     def is_scarce(self) -> bool:
-        """Whether what can be spared is to be given up: less than 32 MiB, or a tenth of a small disk, is left.
+        """Whether what can be spared is to be given up: less than 32 MiB, or a quarter of a small disk, is left.
 
-        A disk that refused a change, whatever it says is free, has only what is empty inside the files.
+        A disk that has just refused a change has, whatever it says, only what is empty inside the files.
         """
-        return self.reusable < SCARCE if self.full else self._is_below(SCARCE, 10)
+        return self._is_less(self.reusable if self.full else self.spare, SCARCE, 4)
 
     @property
     def refuses(self) -> bool:
         """Whether nothing more should be taken in: what is left is needed to finish what was accepted."""
-        return self.full or self._is_below(RESERVE, 20)
+        return self.full or self._is_less(self.spare, RESERVE, 8)
 
     @property
     def takes_ballast(self) -> bool:
         """Whether the ballast can be made whole without taking what the next changes need."""
         return self.missing > 0 and not self.full and self.free is not None and self.free >= self.missing + RESERVE
 
-    def _is_below(self, mark: int, part: int) -> bool:
-        """Whether less is left than ``mark``, or than one of so many parts of a small disk."""
-        return self.spare is not None and self.spare < min(mark, self.total // part)
+    def _is_less(self, left: int | None, mark: int, part: int) -> bool:
+        """Whether what is ``left`` is less than ``mark``, and than one of so many parts of a small disk."""
+        return left is not None and left < min(mark, self.total // part)
 
 
 class Upkeep(Protocol):
@@ -113,7 +116,7 @@ class Upkeep(Protocol):
 
 
 class Gauge:
-    """Tells the room of a store; looks at the disk once a second at most. Safe to use from any thread.
+    """Tells the room of a store; looks at the disk ten times a second at most. Safe to use from any thread.
 
     Args:
         measure: looks at the disk; ``None`` when there is none of ours.
@@ -123,7 +126,6 @@ class Gauge:
     def __init__(self, measure: Callable[[], Measured] | None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._measure, self._monotonic = measure, monotonic
         self._refused_at: float | None = None
-        self._reusable = 0
         self._room: Room | None = None
         self._read_at = 0.0
 
@@ -132,9 +134,8 @@ class Gauge:
         self._refused_at = self._monotonic()
         self._room = None
 
-    def found(self, reusable: int) -> None:
-        """So many bytes are empty inside the files."""
-        self._reusable = reusable
+    def changed(self) -> None:
+        """Something was done about the room: the next question is worth a look."""
         self._room = None
 
     def room(self) -> Room:
@@ -155,7 +156,7 @@ class Gauge:
         return Room(
             free=found.free,
             size=found.size,
-            reusable=self._reusable,
+            reusable=found.reusable,
             missing=max(0, ballast_on(found.total) - found.ballast),
             total=found.total,
             full=full,

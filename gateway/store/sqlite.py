@@ -137,6 +137,7 @@ class SqliteDatabase:
             self._whereabouts.check()
             with self._writing.begin():
                 yield self._writing
+                self.upkeep.note_empty(self._writing)
 
     def read(self, query: Callable[[Connection], T], seconds: float = QUERY_LIMIT) -> T:
         """What ``query`` finds in one consistent view.

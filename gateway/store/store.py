@@ -152,13 +152,13 @@ class Session:
             nothing: Future[int] = Future()
             nothing.set_result(0)
             return nothing
-        reclaimed = self.writer.submit(self.database.upkeep.reclaim, size)
-        reclaimed.add_done_callback(self._reclaimed)
-        return reclaimed
+        return self.writer.submit(self.database.upkeep.reclaim, size)
 
-    def _reclaimed(self, done: Future[int]) -> None:
-        if done.exception() is None:
-            self.gauge.found(done.result())
+    def restock(self) -> bool:
+        """Make the ballast whole; whether it is."""
+        whole = self.database.upkeep is None or self.database.upkeep.restock()
+        self.gauge.changed()
+        return whole
 
     def close(self) -> None:
         """Give back what is claimed, leave the nodes, close."""
@@ -337,13 +337,12 @@ class Store(Questions):
     # room
 
     def room(self) -> Room:
-        """How much room there is. Cheap: the disk is looked at once a second at most, and nobody is waited for."""
+        """How much room there is. Cheap: the disk is looked at ten times a second at most, and nobody is waited for."""
         return self._current().gauge.room()
 
     def restock(self) -> bool:
         """Make the ballast whole, the room that is set aside for when the disk is full; whether it is."""
-        upkeep = self._current().database.upkeep
-        return upkeep is None or upkeep.restock()
+        return self._current().restock()
 
     def ask(self, query: Callable[[Connection], T]) -> T:
         """What ``query`` finds, on a read-only connection."""

@@ -18,8 +18,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, create_engine, event, func, select
 
-from gateway.store import ledger, nodes, operations, schema
+from gateway.store import ledger, nodes, operations, retention, schema
 from gateway.store.operations import Order
+from gateway.store.retention import Expired
+from gateway.store.instants import to_milliseconds
 from gateway.store.rows import Attempt, Delivery, Record, Want, WantExpired
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
 
@@ -45,6 +47,7 @@ class Books(RuleBasedStateMachine):
         self.nodes = [nodes.register(self.connection) for _ in range(3)]
         self.in_memory: dict[int, list[Delivery]] = {node: [] for node in self.nodes}
         self.accepted: set[int] = set()
+        self.forgotten: Counter[tuple[str, str]] = Counter()
         self.sent: Counter[int] = Counter()
         self.receipts: Counter[int] = Counter()
         self.transitions = 0
@@ -127,6 +130,25 @@ class Books(RuleBasedStateMachine):
     def by_hand(self, data: st.DataObject, order: operations.Operation[Order, bool]) -> None:
         order(self.connection, 0, [Order(data.draw(st.sampled_from(sorted(self.accepted))), self.now)])
 
+    @rule(seconds=st.integers(0, 10), limit=st.integers(1, 4))
+    def forget(self, seconds: int, limit: int) -> None:
+        """What ended so many seconds ago goes; nothing else does."""
+        before = self.now - seconds * SECOND
+        table = schema.delivery.c
+        ended = select(table.id, table.channel, table.status).where(
+            schema.IS_ENDED, table.updated_at < to_milliseconds(before)
+        )
+        candidates = {row.id: row for row in self.connection.execute(ended)}
+        (done,) = retention.forget(self.connection, 0, [Expired(before, before, limit)])
+        kept = set(self.connection.execute(select(table.id)).scalars())
+        gone = self.accepted - kept
+        assert gone <= set(candidates)
+        assert len(gone) == done.deliveries == min(limit, len(candidates))
+        for id in gone:
+            self.forgotten[candidates[id].channel, "accepted"] += 1
+            self.forgotten[candidates[id].channel, candidates[id].status] += 1
+        self.accepted = kept
+
     @rule(seconds=st.integers(1, 40))
     def wait(self, seconds: int) -> None:
         self.now += seconds * SECOND
@@ -151,7 +173,14 @@ class Books(RuleBasedStateMachine):
             if getattr(line, account)
         }
         assert all(line.balances for line in lines)
-        assert kept == dict(real)
+        assert kept == dict(real + self.forgotten)
+
+    @invariant()
+    def every_delivery_has_its_transition_and_none_is_kept_for_nothing(self) -> None:
+        caused = set(self.connection.execute(select(schema.delivery.c.transition_seq)).scalars())
+        assert set(self.connection.execute(select(schema.transition.c.seq)).scalars()) == caused
+        tried = set(self.connection.execute(select(schema.attempt.c.delivery_id)).scalars())
+        assert tried <= self.accepted
 
     @invariant()
     def nothing_accepted_is_lost(self) -> None:

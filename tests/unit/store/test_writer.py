@@ -28,9 +28,11 @@ class Desk:
         self.gate = threading.Event()
         self.gate.set()
         self.beats = 0
+        self.reliefs = 0
+        self.relief: int | None = None
         with self.database.transaction() as connection:
             connection.execute(text("CREATE TABLE number (n INTEGER PRIMARY KEY)"))
-        self.writer = Writer(self._transaction, lambda: 7, self._beat, beat_every=0.02)
+        self.writer = Writer(self._transaction, lambda: 7, self._beat, beat_every=0.02, relieve=self._relieve)
         self.writer.start()
 
     @contextmanager
@@ -39,6 +41,12 @@ class Desk:
         with self.database.transaction() as connection:
             self.transactions += 1
             yield connection
+
+    def _relieve(self) -> None:
+        self.reliefs += 1
+        if self.relief is not None:
+            with self.database.transaction() as connection:
+                limit_size(connection, 7, [self.relief])
 
     def _beat(self) -> None:
         self.beats += 1
@@ -144,6 +152,36 @@ def test_on_a_full_disk_the_caller_is_told_and_what_must_be_kept_is_written_once
 
     desk.writer.submit(limit_size, 100_000).result(DEADLINE)
     assert kept.result(DEADLINE) == "y" * 100_000
+
+
+def test_room_is_made_when_there_is_none_and_what_must_be_kept_goes_first_into_it(desk: Desk) -> None:
+    desk.writer.submit(limit_size, 3).result(DEADLINE)
+    desk.relief = 100_000
+    with desk.held_up():
+        kept = desk.writer.submit(fill, "y" * 100_000, kept=True)
+        refused = desk.writer.submit(fill, "x" * 100_000)
+
+    with pytest.raises(StoreFullError):
+        refused.result(DEADLINE)
+    assert kept.result(DEADLINE) == "y" * 100_000
+    assert desk.reliefs == 1
+
+
+def test_room_that_is_made_in_the_last_moment_is_used(desk: Desk) -> None:
+    desk.writer.submit(limit_size, 3).result(DEADLINE)
+    desk.relief = 100_000
+    with desk.held_up():
+        kept = desk.writer.submit(fill, "y" * 100_000, kept=True)
+        desk.writer._queue.put(None)  # the end comes together with the work
+
+    assert kept.result(DEADLINE) == "y" * 100_000
+
+
+def test_other_errors_are_no_reason_to_make_room(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="no good"):
+        desk.writer.submit(stumble, "no good").result(DEADLINE)
+
+    assert not desk.reliefs
 
 
 def test_what_has_to_wait_for_room_keeps_nobody_else_out(desk: Desk) -> None:
