@@ -1,4 +1,4 @@
-"""Heartbeat: calls ``[gateway] heartbeat`` while the gateway is well, so that somebody outside misses the call otherwise.
+"""Heartbeat: calls ``[gateway] heartbeat`` while the gateway is well, so that somebody outside sees when it is not.
 
 Only the watcher makes anything of it: a call that fails is logged once, counted, and changes nothing.
 """
