@@ -356,7 +356,7 @@ def _ordered(command: _Command, store: Store, ids: Sequence[int]) -> dict[int, b
     """Whether each was done, in order; what is ordered together is written together."""
     results: dict[int, bool] = {}
     steps = range(0, len(ids), AT_A_TIME)
-    shown = typer.progressbar(steps, command.name, file=sys.stderr) if len(steps) > 1 else nullcontext(steps)
+    shown = typer.progressbar(steps, label=command.name, file=sys.stderr) if len(steps) > 1 else nullcontext(steps)
     with shown as positions:
         for position in positions:
             ordered = {id: command.order(store, id, datetime.now(UTC)) for id in ids[position : position + AT_A_TIME]}

@@ -34,7 +34,7 @@ def status(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how the books balance, what is owed and why, and who is at work.
+    """Show the books, what is owed and why, and who is at work.
 
     Asks the store, whether a gateway runs or not, and disturbs none. Exit code 1 if the books do
     not balance.
