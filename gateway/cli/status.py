@@ -13,10 +13,11 @@ from rich.text import Text
 from gateway.cli.configuration import load_config
 from gateway.cli.deliveries import account, in_balance, in_words
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, duration
-from gateway.cli.output import FINDINGS, clock, number, print_json, say, table
+from gateway.cli.output import FINDINGS, clock, number, print_json, say, size, table
 from gateway.cli.stored import reader
 from gateway.config.duration import format_duration, format_roughly
 from gateway.store.ledger import total
+from gateway.store.room import Room
 from gateway.store.rows import LedgerLine, NodeRow
 from gateway.store.standing import Standing, Waiting
 
@@ -42,15 +43,17 @@ def status(
     loaded = load_config(config, about="store")
     now = datetime.now(UTC)
     with reader(config) as store:
-        standing = None if store is None else store.standing(now - since)
-    if standing is None:
+        found = None if store is None else (store.standing(now - since), store.room())
+    if found is None:
         _tell_nothing(as_json)
         return
+    standing, room = found
     if as_json:
-        print_json(_for_machines(standing, loaded.sources.hash, now))
+        print_json({**_for_machines(standing, loaded.sources.hash, now), "store": _bytes(room)})
     else:
         say(loaded.sound.gateway.name, "bold")
         _print(standing, loaded.sources.hash, now, since)
+        _print_room(room)
     if not all(line.balances for line in standing.ledger):
         raise typer.Exit(FINDINGS)
 
@@ -182,3 +185,14 @@ def _counted(counters: Mapping[str, int]) -> str:
     text += f"; {number(counters['duplicates'], 'repeat')}"
     late = counters["late_records"]
     return text + (f"; {number(late, 'outcome')} came too late" if late else "")
+
+
+def _bytes(room: Room) -> dict[str, Any]:
+    return {"size": room.size, "room": room.spare, "nearly_full": room.is_nearly_full}
+
+
+def _print_room(room: Room) -> None:
+    if room.size is None or room.spare is None:
+        return  # a database server knows
+    text = f"store: {size(room.size)}, room for {size(room.spare)} more"
+    say(f"{text}: nearly full", "bold red") if room.is_nearly_full else say(text)

@@ -179,11 +179,11 @@ def test_a_channel_with_too_many_stuck_attempts_is_parked_until_one_returns(open
     desk = opened()
     deliveries = [desk.tell() for _ in range(MOST_STUCK + 4)]
 
-    until(lambda: desk.report().stuck == MOST_STUCK)
+    until(lambda: desk.report().stuck >= MOST_STUCK)
     until(lambda: desk.report().sending == 0 and desk.report().queued == 0)
     asked = len(hanging.sent)
 
-    assert asked == MOST_STUCK
+    assert MOST_STUCK <= asked < MOST_STUCK + hanging.width
     assert (desk.report().breaker, desk.report().reason) == ("open", "stuck")
     assert "channel_parked" in desk.kinds()
     until(lambda: {desk.store.history(one.id).delivery.reason for one in deliveries} == {"stuck"})
