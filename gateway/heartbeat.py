@@ -1,4 +1,4 @@
-"""Heartbeat: calls ``[gateway] heartbeat`` while the gateway is well, so that somebody outside misses the call otherwise.
+"""Heartbeat: calls ``[gateway] heartbeat`` while the gateway is well, so that somebody outside sees when it is not.
 
 Only the watcher makes anything of it: a call that fails is logged once, counted, and changes nothing.
 """
@@ -79,8 +79,10 @@ class Heartbeat:
         """What went wrong, ``""`` if nothing did. The text of an error is left out: it shows the address."""
         # late: requests and what comes with it cost 100 ms, and most gateways have no heartbeat
         from gateway.channels.attempt import Attempt, attempting
+        from gateway.channels.overlay import cover
         from gateway.channels.transport import shared_transport
 
+        cover()  # keeps the address out of other libraries' logs
         limit = min(LONGEST_CALL, pulse.every.total_seconds())
         transport = self._transport or shared_transport()
         try:

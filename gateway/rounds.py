@@ -8,7 +8,7 @@ from datetime import datetime
 
 from gateway.compile import Ruleset
 from gateway.delivery.clock import Clock
-from gateway.delivery.notice import HANDLER, Notice, Notify, overdue
+from gateway.delivery.notice import HANDLER, Notice, Notify, nearly_full, overdue
 from gateway.errors import StoreClosedError, StoreError
 from gateway.periodic import Periodic
 from gateway.store.store import Store
@@ -59,3 +59,6 @@ def findings(store: Store, ruleset: Ruleset, now: datetime) -> Iterator[Notice]:
     """What operators should hear of how the store stands."""
     for late in store.overdue(now - ruleset.config.gateway.overdue, but=HANDLER):
         yield overdue(late.channel, late.count, now - late.oldest_at)
+    room = store.room()
+    if room.is_nearly_full:
+        yield nearly_full(room)

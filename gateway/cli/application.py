@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import configuration, deliveries, explanation, logs, running, sending
+from gateway.cli import configuration, deliveries, explanation, logs, running, sending, status
 from gateway.cli.demo import demo
 from gateway.cli.output import FINDINGS, print_problems, warn
 from gateway.errors import ConfigError, GatewayError
@@ -59,6 +59,7 @@ app.command(epilog=_examples("gateway check", "gateway check --config alerts/con
 app.command(epilog=_examples("gateway run", "gateway --log-level info run --config /etc/gateway --grace 30s"))(
     running.run
 )
+app.command(epilog=_examples("gateway status", "gateway status --json --since 7d"))(status.status)
 app.command(
     epilog=_examples(
         "gateway explain event.json",
@@ -76,15 +77,23 @@ _deliveries = typer.Typer(
     cls=deliveries.Deliveries,
     context_settings=_SETTINGS,
     rich_markup_mode=None,
-    help="List, show, retry and cancel deliveries.\n\nWithout a command it lists, and takes the options of list.",
+    help="List, show, retry, cancel and drop deliveries.\n\nWithout a command it lists, and takes the options of list.",
     epilog=_examples("gateway deliveries --status dead --since 2d", "gateway deliveries show 12"),
 )
 _deliveries.command("list", epilog=_examples("gateway deliveries list --channel mail --limit 5"))(
     deliveries.list_deliveries
 )
 _deliveries.command("show", epilog=_examples("gateway deliveries show 12"))(deliveries.show)
-_deliveries.command("retry", epilog=_examples("gateway deliveries retry 12 15"))(deliveries.retry)
-_deliveries.command("cancel", epilog=_examples("gateway deliveries cancel 12"))(deliveries.cancel)
+_deliveries.command(
+    "retry",
+    epilog=_examples("gateway deliveries retry 12 15", "gateway deliveries retry --all --channel mail --since 6h"),
+)(deliveries.retry)
+_deliveries.command(
+    "cancel", epilog=_examples("gateway deliveries cancel 12", "gateway deliveries cancel --all --channel mail")
+)(deliveries.cancel)
+_deliveries.command(
+    "drop", epilog=_examples("gateway deliveries drop 12", "gateway deliveries drop --all --handler old --yes")
+)(deliveries.drop)
 app.add_typer(_deliveries, name="deliveries")
 
 

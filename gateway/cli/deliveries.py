@@ -1,11 +1,14 @@
-"""Commands about deliveries in the store: list, show, retry, cancel."""
+"""Commands about deliveries in the store: list, show, retry, cancel, drop."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -18,7 +21,7 @@ from gateway.channels.base import Message
 from gateway.channels.console import block
 from gateway.cli.event import delivery_number, what_happened
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, duration
-from gateway.cli.output import FINDINGS, clock, fail, print_json, say, table, warn
+from gateway.cli.output import FINDINGS, USAGE, clock, fail, number, print_json, say, table, warn
 from gateway.cli.stored import reader, writer
 from gateway.delivery.payload import decode
 from gateway.delivery.reasons import WHY
@@ -36,6 +39,10 @@ _COLOURS: Mapping[Status, str] = {
 }
 
 
+AT_A_TIME = 500
+"""Deliveries that are looked up, or changed, together."""
+
+
 class Deliveries(TyperGroup):
     """The group of commands; without the name of one it lists."""
 
@@ -49,22 +56,28 @@ def _since(text: str) -> datetime:
     return datetime.now(UTC) - duration(text)
 
 
-Numbers = Annotated[
-    list[int],
-    typer.Argument(metavar="ID", parser=delivery_number, help="Numbers of deliveries, such as 12.", show_default=False),
+SomeNumbers = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="ID", parser=delivery_number, help="Numbers of deliveries, such as 12."),
 ]
+StatusOption = Annotated[
+    Status | None, typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(get_args(Status))}.")
+]
+ChannelOption = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only to this channel.")]
+HandlerOption = Annotated[str | None, typer.Option("--handler", metavar="NAME", help="Only from this handler.")]
+SinceOption = Annotated[
+    datetime | None,
+    typer.Option("--since", metavar="DURATION", parser=_since, help="Accepted within the last 2h, 30m, 7d …"),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All that the other options choose, not single ones.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before many are changed.")]
 
 
 def list_deliveries(
-    status: Annotated[
-        Status | None, typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(get_args(Status))}.")
-    ] = None,
-    channel: Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only to this channel.")] = None,
-    handler: Annotated[str | None, typer.Option("--handler", metavar="NAME", help="Only from this handler.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--since", metavar="DURATION", parser=_since, help="Accepted within the last 2h, 30m, 7d …"),
-    ] = None,
+    status: StatusOption = None,
+    channel: ChannelOption = None,
+    handler: HandlerOption = None,
+    since: SinceOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")] = 20,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
@@ -77,7 +90,7 @@ def list_deliveries(
         found = store.deliveries(DeliveryFilter(status, channel, handler, since), limit=limit) if store else []
         balance = total(store.ledger()) if store else LedgerLine("", "")
     if as_json:
-        print_json({"deliveries": found, "ledger": _account(balance)})
+        print_json({"deliveries": found, "ledger": account(balance)})
     else:
         print_deliveries(found)
         say(in_balance(balance), "" if balance.balances else "bold red")
@@ -101,7 +114,8 @@ def _row(one: Delivery) -> tuple[object, ...]:
     return one.id, one.created_at, _status(one), one.handler, one.channel, one.attempts, _short_why(one), one.title
 
 
-def _account(line: LedgerLine) -> dict[str, Any]:
+def account(line: LedgerLine) -> dict[str, Any]:
+    """The counts of a line and whether they balance, for machines."""
     counts = {key: count for key, count in asdict(line).items() if key not in ("handler", "channel")}
     return {**counts, "balances": line.balances}
 
@@ -193,43 +207,161 @@ def _facts(history: DeliveryHistory) -> Iterator[tuple[str, str]]:
         yield "instead of", f"#{one.fallback_of}, which was given up"
 
 
-def retry(deliveries: Numbers, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """What is done with deliveries by hand.
+
+    Attributes:
+        name: of the command.
+        order: has the store do it.
+        done: what became of one, in words.
+        to: the statuses it can be done to; of many at once, the first unless told otherwise.
+    """
+
+    name: str
+    order: Callable[[Store, int, datetime], Future[bool]]
+    done: str
+    to: tuple[Status, ...]
+
+
+_RETRY = _Command("retry", Store.retry, "will be sent again", ("dead", "pending", "cancelled"))
+_CANCEL = _Command("cancel", Store.cancel, "is cancelled", ("pending",))
+_DROP = _Command("drop", Store.drop, "is dropped", ("dead",))
+
+
+def retry(
+    deliveries: SomeNumbers = None,
+    everything: AllOption = False,
+    status: StatusOption = None,
+    channel: ChannelOption = None,
+    handler: HandlerOption = None,
+    since: SinceOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """Send pending, dead or cancelled deliveries again.
 
     They are due at once and have all their attempts before them. A running gateway sends them
-    within a second or so; otherwise they go out when one is next started. Exit code 1 if one of
-    them is not such a delivery.
+    within a second or so; otherwise they go out when one is next started. With --all: every dead
+    one that the other options choose, or every one of --status. Exit code 1 if one of them is not
+    such a delivery.
     """
-    _order(deliveries, config, as_json, Store.retry, "will be sent again")
+    chosen = _chosen(_RETRY, deliveries, everything, DeliveryFilter(status, channel, handler, since))
+    _carry_out(_RETRY, chosen, config, yes, as_json)
 
 
-def cancel(deliveries: Numbers, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def cancel(
+    deliveries: SomeNumbers = None,
+    everything: AllOption = False,
+    channel: ChannelOption = None,
+    handler: HandlerOption = None,
+    since: SinceOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """End pending deliveries, so that they are not sent.
 
-    They stay in the books as cancelled. Exit code 1 if one of them is not pending.
+    They stay in the books as cancelled, and can be retried. With --all: every one that the other
+    options choose. Exit code 1 if one of them is not pending.
     """
-    _order(deliveries, config, as_json, Store.cancel, "is cancelled")
+    chosen = _chosen(_CANCEL, deliveries, everything, DeliveryFilter(None, channel, handler, since))
+    _carry_out(_CANCEL, chosen, config, yes, as_json)
 
 
-def _order(
-    ids: list[int],
-    config: Path,
-    as_json: bool,
-    order: Callable[[Store, int, datetime], Future[bool]],
-    done: str,
+def drop(
+    deliveries: SomeNumbers = None,
+    everything: AllOption = False,
+    channel: ChannelOption = None,
+    handler: HandlerOption = None,
+    since: SinceOption = None,
+    yes: YesOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
+    """Take dead letters out of the way, once nobody needs them any more.
+
+    They become cancelled, with all that is known about them, and can be retried. With --all: every
+    one that the other options choose. Exit code 1 if one of them is not dead.
+    """
+    chosen = _chosen(_DROP, deliveries, everything, DeliveryFilter(None, channel, handler, since))
+    _carry_out(_DROP, chosen, config, yes, as_json)
+
+
+def _chosen(
+    command: _Command, ids: list[int] | None, everything: bool, wanted: DeliveryFilter
+) -> list[int] | DeliveryFilter:
+    """The deliveries by number, or what chooses them; ends the command if neither or both are given."""
+    if ids and (everything or wanted != DeliveryFilter()):
+        fail("give either numbers of deliveries, or --all and what chooses them", USAGE)
+    if ids:
+        return ids
+    if not everything:
+        fail(f"say which: 'gateway deliveries {command.name} 12 15', or --all and what chooses them", USAGE)
+    status = wanted.status or command.to[0]
+    if status not in command.to:
+        fail(f"'{command.name}' is for deliveries that are {' or '.join(command.to)}", USAGE)
+    return replace(wanted, status=status)
+
+
+def _carry_out(command: _Command, chosen: list[int] | DeliveryFilter, config: Path, yes: bool, as_json: bool) -> None:
     with writer(config) as store:
         if store is None:
-            fail(f"there is no delivery #{ids[0]}: no gateway has run on {config} yet")
-        results = {id: order(store, id, datetime.now(UTC)).result() for id in ids}
+            about = "no deliveries" if isinstance(chosen, DeliveryFilter) else f"no delivery #{chosen[0]}"
+            fail(f"there is {about}: no gateway has run on {config} yet")
+        ids = _confirmed(command, store, chosen, yes) if isinstance(chosen, DeliveryFilter) else chosen
+        results = _ordered(command, store, ids)
         refused = {id: _standing(store, id) for id, carried_out in results.items() if not carried_out}
     if as_json:
         print_json([{"id": id, "done": carried_out} for id, carried_out in results.items()])
     else:
-        for id in results:
-            warn(f"#{id} is left alone: {refused[id]}") if id in refused else say(f"#{id} {done}", "green")
+        _tell_results(command, results, refused, summed=isinstance(chosen, DeliveryFilter))
     if refused:
         raise typer.Exit(FINDINGS)
+
+
+def _tell_results(command: _Command, results: Mapping[int, bool], refused: Mapping[int, str], summed: bool) -> None:
+    done = [id for id in results if id not in refused]
+    for id in results:
+        if id in refused:
+            warn(f"#{id} is left alone: {refused[id]}")
+        elif not summed:
+            say(f"#{id} {command.done}", "green")
+    if summed:
+        became = command.done if len(done) == 1 else command.done.replace("is ", "are ")
+        say(f"{number(len(done), 'delivery')} {became}", "green") if results else say("no delivery fits")
+
+
+def _confirmed(command: _Command, store: Store, wanted: DeliveryFilter, yes: bool) -> list[int]:
+    """The deliveries that ``wanted`` chooses, oldest first, once somebody has seen how many that are."""
+    found = [*_all(store, wanted)]
+    channels = ", ".join(f"{count} to {channel}" for channel, count in Counter(d.channel for d in found).most_common(5))
+    if found and not yes:
+        warn(f"{number(len(found), 'delivery')}: {channels}", "")
+        typer.confirm(
+            f"{command.name.capitalize()} {'it' if len(found) == 1 else 'all of them'}?", abort=True, err=True
+        )
+    return sorted(one.id for one in found)
+
+
+def _all(store: Store, wanted: DeliveryFilter) -> Iterator[Delivery]:
+    before: int | None = None
+    while page := store.deliveries(wanted, limit=AT_A_TIME, before=before):
+        yield from page
+        before = page[-1].id
+
+
+def _ordered(command: _Command, store: Store, ids: Sequence[int]) -> dict[int, bool]:
+    """Whether each was done, in order; what is ordered together is written together."""
+    results: dict[int, bool] = {}
+    steps = range(0, len(ids), AT_A_TIME)
+    shown = typer.progressbar(steps, label=command.name, file=sys.stderr) if len(steps) > 1 else nullcontext(steps)
+    with shown as positions:
+        for position in positions:
+            ordered = {id: command.order(store, id, datetime.now(UTC)) for id in ids[position : position + AT_A_TIME]}
+            results |= {id: answer.result() for id, answer in ordered.items()}
+    return results
 
 
 def _standing(store: Store, delivery: int) -> str:

@@ -98,7 +98,12 @@ def number(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun if count == 1 else plural}"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], shortened: Collection[str] = ()) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    shortened: Collection[str] = (),
+    numbers: Collection[str] = (),
+) -> None:
     """A table to standard output.
 
     Args:
@@ -106,11 +111,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], shortened: C
         rows: a value for each column.
         shortened: columns that are cut where the terminal is too narrow, so that each row is one line;
             without any, columns are folded. What is not read on a terminal is never cut or folded.
+        numbers: columns that end at the same place.
     """
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         is_cut = column in shortened
-        grid.add_column(column, no_wrap=bool(shortened) and not is_cut, overflow="ellipsis" if is_cut else "fold")
+        grid.add_column(
+            column,
+            no_wrap=bool(shortened) and not is_cut,
+            overflow="ellipsis" if is_cut else "fold",
+            justify="right" if column in numbers else "left",
+        )
     for row in rows:
         grid.add_row(*(_cell(value, column in shortened) for column, value in zip(columns, row, strict=True)))
     if out.is_terminal:
@@ -131,6 +142,14 @@ def _cell(value: object, one_line: bool) -> Text:
         return value
     text = clock(value) if isinstance(value, datetime) else "" if value is None else str(value)
     return Text(printable(text.replace("\n", " ")), no_wrap=one_line)
+
+
+def size(number_of_bytes: int) -> str:
+    """A size for people: ``950 B``, ``1.2 MB``, ``14 GB``."""
+    value, units = float(number_of_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.1f} {units[0]}" if value < 10 and units[0] != "B" else f"{value:.0f} {units[0]}"
 
 
 def clock(at: datetime) -> str:

@@ -59,9 +59,9 @@ class Sources:
         """The texts in twelve characters, the same wherever the files lie: gateways with the same one run the same."""
         digest = hashlib.sha256()
         for name, text in self.files.items():
-            digest.update(f"{Path(name).name}\0{len(text)}:{text}".encode())
+            digest.update(f"{Path(name).name}\0{len(text)}:{text}".encode("utf-8", "replace"))
         for name, text in self.templates.items():
-            digest.update(f"/{name}\0{len(text)}:{text}".encode())
+            digest.update(f"/{name}\0{len(text)}:{text}".encode("utf-8", "replace"))
         return digest.hexdigest()[:12]
 
 

@@ -104,11 +104,13 @@ class Sending:
         delivery: of what.
         began: when its turn came (``time.monotonic``).
         hired: a worker makes it, not a thread that does so once.
+        is_awaited: somebody waits for its outcome, and looks at the time.
     """
 
     delivery: Delivery
     began: float
     hired: bool = False
+    is_awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,7 @@ class Lane:
         while True:
             with self._changed:
                 if self._may_send():
-                    return self._begin(self._queue.popleft(), hired)
+                    return self._begin(self._queue.popleft(), hired=hired)
                 refused, records = self._give_back()
                 if not refused and not self._wait_for_work(patience):
                     self._workers -= hired
@@ -307,11 +309,11 @@ class Lane:
             and not self._limiter.wait(now)
         )
 
-    def _begin(self, delivery: Delivery, hired: bool = False) -> Sending:
+    def _begin(self, delivery: Delivery, *, hired: bool = False, is_awaited: bool = False) -> Sending:
         """Count an attempt as in progress. The lock is held."""
         self._limiter.take(self._clock.monotonic())
         self._breaker = self._breaker.sending()
-        sending = Sending(delivery, time.monotonic(), hired)
+        sending = Sending(delivery, time.monotonic(), hired, is_awaited)
         self._sending.add(sending)
         if self.behind and len(self._queue) <= LARGEST_QUEUE // 4:
             self._desk.look()
@@ -387,16 +389,17 @@ class Lane:
         asked = self._ask_from_now(sending)
         answer = _in_a_thread(lambda: self._answered(sending), f"gateway-{self.name}")
         try:
-            outcome = self._awaited(answer, sending, asked)
+            outcome = self._awaited(answer, sending)
             return outcome, self._desk.record(self._settle(delivery, outcome, asked, last=True))
         finally:
             self._end(sending)
 
-    def _awaited(self, answer: Future[Outcome], sending: Sending, asked: Asked) -> Outcome:
+    def _awaited(self, answer: Future[Outcome], sending: Sending) -> Outcome:
         try:
             return answer.result(self.runtime.timeout + self.runtime.grace)
         except TimeoutError:
-            return self._leave_stuck(sending, asked) or answer.result()
+            left = self._leave_stuck(lambda one, _: one is sending)
+            return left[0][2] if left else answer.result()  # else it has just ended
 
     def _answered(self, sending: Sending) -> Outcome:
         """Ask the channel; what it says after it was given up as stuck is passed over."""
@@ -410,7 +413,7 @@ class Lane:
             while not self._is_jammed():
                 pause = self._limiter.wait(self._clock.monotonic())
                 if not pause and len(self._sending) < self.runtime.channel.width:
-                    return self._begin(delivery)
+                    return self._begin(delivery, is_awaited=True)
                 if time.monotonic() + pause >= deadline:
                     return None
                 self._changed.wait(pause or deadline - time.monotonic())
@@ -460,10 +463,11 @@ class Lane:
                 return True
             was_jammed = self._is_jammed()
             self._stuck.remove(sending)
+            is_open = was_jammed and not self._is_jammed() and self._breaker.state == "closed"
             self._changed.notify_all()
         fields = {**_about(sending.delivery), "outcome": outcome.kind, "reason": outcome.reason}
         log.warning("a stuck attempt has ended after all, and its outcome is passed over", extra=fields)
-        if was_jammed:
+        if is_open:
             self._tell_open()
         return False
 
@@ -496,33 +500,33 @@ class Lane:
         cannot be ended: if it returns after all, its outcome counts no more.
         """
         limit = time.monotonic() - self.runtime.timeout - self.runtime.grace
-        with self._changed:
-            late = [(one, asked) for one, asked in self._asked.items() if asked.began < limit]
-        for sending, asked in late:
-            if sending.delivery.required:
-                continue  # whoever waits for it looks at the time
-            if (outcome := self._leave_stuck(sending, asked)) is not None:
-                self._record_soon(self._settle(sending.delivery, outcome, asked))
+        for sending, asked, outcome in self._leave_stuck(lambda one, asked: asked.began < limit and not one.is_awaited):
+            self._record_soon(self._settle(sending.delivery, outcome, asked))
 
-    def _leave_stuck(self, sending: Sending, asked: Asked) -> Outcome | None:
-        """Count an attempt as stuck and fill its place; ``None`` if it has just ended."""
+    def _leave_stuck(self, chosen: Callable[[Sending, Asked], bool]) -> list[tuple[Sending, Asked, Outcome]]:
+        """Count the chosen attempts as stuck and fill their places; those that have ended by now are none of them."""
         with self._changed:
-            if self._asked.pop(sending, None) is None:
-                return None
-            self._sending.remove(sending)
-            self._stuck.add(sending)
+            left = [(sending, asked) for sending, asked in self._asked.items() if chosen(sending, asked)]
+            if not left:
+                return []
+            for sending, _ in left:
+                del self._asked[sending]
+                self._sending.remove(sending)
+                self._stuck.add(sending)
+                self._workers -= sending.hired
             self._renew()  # before another may enter: what hangs may have left the plugin in any state
-            self._workers -= sending.hired
             self._staff()
             self._changed.notify_all()
             number, is_jammed = len(self._stuck), self._is_jammed()
             last = self._retired and not self._sending
         if last:
             self.runtime.channel.close()
-        seconds = round(time.monotonic() - asked.began)
-        log.error("an attempt is stuck", extra={**_about(sending.delivery), "seconds": seconds, "stuck": number})
+        seconds = round(time.monotonic() - left[0][1].began)
+        for sending, _ in left:
+            log.error("an attempt is stuck", extra={**_about(sending.delivery), "seconds": seconds, "stuck": number})
         self._desk.notify(parked(self.name, STUCK) if is_jammed else stuck(self.name, seconds))
-        return Outcome("unknown", STUCK, f"the plugin had not returned {seconds} s after it was asked")
+        outcome = Outcome("unknown", STUCK, f"the plugin had not returned {seconds} s after it was asked")
+        return [(sending, asked, outcome) for sending, asked in left]
 
     def _renew(self) -> None:
         try:

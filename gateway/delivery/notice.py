@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from gateway.config.duration import format_roughly
+from gateway.store.room import MEBIBYTE, Room
 from gateway.store.rows import Record
 
 HANDLER = "(gateway)"
@@ -78,10 +79,11 @@ def overdue(channel: str, count: int, oldest: timedelta) -> Notice:
     return Notice("overdue", channel, text, channel)
 
 
-def nearly_full(room: str) -> Notice:
+def nearly_full(room: Room) -> Notice:
     """The notice that the store will soon take nothing more."""
-    text = f"The store has little room left: {room}. When there is none, nothing more is accepted."
-    return Notice("store_nearly_full", "store", text)
+    left = "none is left" if room.spare is None else f"{room.spare / MEBIBYTE:,.0f} MiB are left on its disk"
+    now = "It refuses changes now." if room.full else "When there is none, nothing more is accepted."
+    return Notice("store_nearly_full", "store", f"The store has little room: {left}. {now}")
 
 
 def parked(channel: str, reason: str) -> Notice:

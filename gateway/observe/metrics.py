@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from gateway.observe.counting import Counting, Labels, Names
 from gateway.observe.specs import METRICS, Kind, Spec, View
 from gateway.reload import Reloaded
+from gateway.store.room import Room
 from gateway.store.standing import Standing
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Metrics(Collector):
             config_hash=gateway.ruleset.hash,
             reports=gateway.reports(),
             standing=standing,
+            room=gateway.store.room() if is_open else Room(),
             store_lately=gateway.store.seconds_since_beat() if is_open else _INFINITY,
             queued_changes=gateway.store.waiting if is_open else 0,
             backlog=gateway.backlog,

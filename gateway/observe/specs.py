@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.lane import LaneReport
 from gateway.observe.counting import LABELS, Labels, Names
+from gateway.store.room import Room
 from gateway.store.rows import LedgerLine
 from gateway.store.standing import Standing
 
@@ -28,6 +29,7 @@ class View:
     config_hash: str
     reports: Mapping[str, LaneReport]
     standing: Standing | None
+    room: Room
     store_lately: float
     queued_changes: int
     backlog: int
@@ -116,7 +118,7 @@ def _oldest(standing: Standing, view: View) -> Iterable[Value]:
 
 
 def _nodes(standing: Standing, view: View) -> Iterable[Value]:
-    found = Counter(one.config_hash for one in standing.nodes)
+    found = Counter(one.config_hash for one in standing.nodes if one.config_hash)  # commands have none
     return (((config_hash,), float(number)) for config_hash, number in found.items())
 
 
@@ -126,6 +128,10 @@ def _counter(name: str) -> Callable[[Standing, View], Iterable[Value]]:
 
 def _plain(value: Callable[[View], float]) -> Read:
     return lambda view: [((), float(value(view)))]
+
+
+def _known(value: Callable[[View], float | None]) -> Read:
+    return lambda view: () if (found := value(view)) is None else [((), float(found))]
 
 
 METRICS: tuple[Spec, ...] = (
@@ -263,6 +269,27 @@ METRICS: tuple[Spec, ...] = (
         (),
         "1 if the store answered this scrape in time",
         _plain(lambda view: view.standing is not None),
+    ),
+    _asked(
+        "gateway_store_size_bytes",
+        "gauge",
+        (),
+        "What the files of the store take; missing where only a database server knows",
+        _known(lambda view: view.room.size),
+    ),
+    _asked(
+        "gateway_store_room_bytes",
+        "gauge",
+        (),
+        "What the store can still grow by; missing where only a database server knows",
+        _known(lambda view: view.room.spare),
+    ),
+    _asked(
+        "gateway_store_nearly_full",
+        "gauge",
+        (),
+        "1 if somebody should make room, or the store refuses changes for want of it",
+        _plain(lambda view: view.room.is_nearly_full),
     ),
     _asked(
         "gateway_store_last_write_seconds",

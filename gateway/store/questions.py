@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from gateway.store import ledger, queries, standing
+from gateway.store.room import Room
 from gateway.store.rows import (
     Delivery,
     DeliveryFilter,
@@ -31,6 +32,10 @@ class Questions(ABC):
     @abstractmethod
     def ask(self, query: Callable[[Connection], T]) -> T:
         """What ``query`` finds, on a read-only connection."""
+
+    @abstractmethod
+    def room(self) -> Room:
+        """How much room there is."""
 
     def next_due(self) -> Mapping[str, datetime]:
         """For each channel something is pending for, when the first of it is due."""

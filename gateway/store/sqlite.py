@@ -26,9 +26,10 @@ from gateway.errors import StoreError
 from gateway.store import schema
 from gateway.store.locks import LONGEST_WAIT, LockFile
 from gateway.store.questions import Questions
+from gateway.store.room import Gauge, Room
 from gateway.store.store import Database, Store
 from gateway.store.translation import translated
-from gateway.store.upkeep import COMPANIONS, SqliteUpkeep
+from gateway.store.upkeep import COMPANIONS, SqliteUpkeep, measured
 from gateway.store.whereabouts import Whereabouts
 
 T = TypeVar("T")
@@ -162,6 +163,7 @@ class Reader(Questions):
     """A store that is only asked: it joins no other process there, waits for none and needs no room on the disk."""
 
     def __init__(self, path: Path) -> None:
+        self._gauge = Gauge(lambda: measured(path))
         self._engine = _reading_engine(path)
         try:
             self.ask(schema.recognise)
@@ -172,6 +174,10 @@ class Reader(Questions):
     def ask(self, query: Callable[[Connection], T]) -> T:
         """What ``query`` finds, on a read-only connection."""
         return _read(self._engine, query, QUERY_LIMIT)
+
+    def room(self) -> Room:
+        """How much room there is on the disk."""
+        return self._gauge.room()
 
     def close(self) -> None:
         """Close the connections."""

@@ -28,6 +28,17 @@ COMPANIONS = ("", "-wal", "-shm")
 """What is added to a store's name to name its files."""
 
 
+def measured(path: Path, reusable: int = 0) -> Measured:
+    """How much room the store in the file ``path`` takes, and has; ``reusable`` as far as known."""
+    usage = shutil.disk_usage(path.parent)
+    size = sum(_taken(path.with_name(path.name + companion)) for companion in COMPANIONS)
+    return Measured(usage.total, usage.free, size, reusable, _taken(_ballast_of(path)))
+
+
+def _ballast_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.ballast")
+
+
 class SqliteUpkeep:
     """Looks after the files of one store.
 
@@ -39,7 +50,7 @@ class SqliteUpkeep:
 
     def __init__(self, path: Path, lock: LockFile, writing: Callable[[], Connection | None]) -> None:
         self._path, self._lock, self._writing = path, lock, writing
-        self._ballast = path.with_name(f"{path.name}.ballast")
+        self._ballast = _ballast_of(path)
         self._empty = 0
 
     def note_empty(self, connection: Connection) -> None:
@@ -49,9 +60,7 @@ class SqliteUpkeep:
 
     def measure(self) -> Measured:
         """Look at the disk."""
-        usage = shutil.disk_usage(self._path.parent)
-        size = sum(_taken(self._path.with_name(self._path.name + companion)) for companion in COMPANIONS)
-        return Measured(usage.total, usage.free, size, self._empty, _taken(self._ballast))
+        return measured(self._path, self._empty)
 
     def restock(self) -> bool:
         """Make the ballast whole; whether it is."""

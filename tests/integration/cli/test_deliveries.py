@@ -162,9 +162,23 @@ def test_what_cannot_be_done_is_said_and_the_rest_is_done(gateway, history, orde
         (["shwo", "1"], 2, "No such command 'shwo'"),
         (["--status", "odd"], 2, "'odd' is not one of"),
         (["--since", "yesterday"], 2, "must be a duration such as"),
-        (["retry"], 2, "Missing argument"),
+        (["retry"], 2, "say which: 'gateway deliveries retry 12 15', or --all"),
+        (["cancel", "1", "--all"], 2, "give either numbers of deliveries, or --all"),
+        (["drop", "--channel", "box"], 2, "say which"),
+        (["retry", "--all", "--status", "claimed"], 2, "is for deliveries that are dead or pending or cancelled"),
     ],
-    ids=["no such delivery", "no number", "too large", "no such command", "no such status", "no duration", "nothing"],
+    ids=[
+        "no such delivery",
+        "no number",
+        "too large",
+        "no such command",
+        "no such status",
+        "no duration",
+        "nothing",
+        "both",
+        "no --all",
+        "wrong status",
+    ],
 )
 def test_wrong_usage_is_told(gateway, history, arguments, code, said) -> None:
     ended = gateway("deliveries", *arguments)

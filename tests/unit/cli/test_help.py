@@ -26,6 +26,8 @@ COMMANDS = [
     ("deliveries", "show"),
     ("deliveries", "retry"),
     ("deliveries", "cancel"),
+    ("deliveries", "drop"),
+    ("status",),
 ]
 
 
