@@ -27,6 +27,18 @@ class Answer:
     headers: Headers = ()
 
 
+_REASONS = {
+    400: "malformed",
+    401: "unauthorised",
+    403: "other_page",
+    413: "too_large",
+    415: "unsupported",
+    421: "other_page",
+    422: "malformed",
+    429: "no_room",
+}
+
+
 class RefusedError(Exception):
     """A request is not carried out.
 
@@ -35,10 +47,19 @@ class RefusedError(Exception):
         detail: why, and what would be right; never a secret, nor a traceback.
         headers: what else the client must know.
         more: further fields of the answer.
+        reason: one word for those who count; follows from the status unless given.
     """
 
-    def __init__(self, status: int, detail: str, headers: Headers = (), more: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: Headers = (),
+        more: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> None:
         self.status, self.detail, self.headers, self.more = status, detail, headers, more or {}
+        self.reason = reason or _REASONS.get(status, "other")
         super().__init__(detail)
 
     @property

@@ -14,13 +14,15 @@ from typing import Self
 import uvicorn
 
 from gateway.app import Gateway
-from gateway.server.api import api
+from gateway.observe import Metrics
+from gateway.server.api import api, metrics_route
 from gateway.server.application import Application
 from gateway.server.body import Bodies
 from gateway.server.completions import Completions
 from gateway.server.door import Door
 from gateway.server.health import Health
 from gateway.server.intake import Intake
+from gateway.server.measures import Measures
 from gateway.server.orders import Orders
 from gateway.server.protocol import LimitedProtocol
 from gateway.server.questions import Questions
@@ -90,19 +92,22 @@ class Server:
 
     async def _serve(self) -> None:
         with ExitStack() as stack:
-            application = Application(Routes(self._api(stack), self._door.access))
+            metrics = Metrics(self._gateway)
+            measures = Measures(metrics.registry)
+            application = Application(Routes(self._api(stack, metrics, measures)), self._door.access, measures)
             self._uvicorn = _Uvicorn(application, self._serving, lambda: self._stop_by)
             if not self._stopping:
                 await self._uvicorn.serve([self._door.listener])
 
-    def _api(self, stack: ExitStack) -> list[Route]:
+    def _api(self, stack: ExitStack, metrics: Metrics, measures: Measures) -> list[Route]:
         gateway, access, limit = self._gateway, self._door.access, self._door.max_body
         room, questions = Room(), Questions()
-        intake = Intake(gateway, access, limit, room, Completions(asyncio.get_running_loop()))
+        intake = Intake(gateway, access, limit, room, Completions(asyncio.get_running_loop()), measures)
         stack.callback(intake.close)
         stack.callback(questions.close)
         reads = Reads(gateway, questions, Bodies(limit, room))
-        return api(intake, reads, Orders(gateway, questions), Health(gateway.store, lambda: self._stopping))
+        health = Health(gateway.store, lambda: self._stopping)
+        return api(intake, reads, Orders(gateway, questions), health, metrics_route(metrics, questions))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
