@@ -23,9 +23,6 @@ from gateway.sources.payload import BodyKind, parse_transitions
 from gateway.store.rows import Accepted
 from gateway.transition import Transition
 
-COMMIT_SECONDS = 30.0
-"""How long a client waits for the commit. What comes of it after that is learnt by sending the same id again."""
-
 LONG_BYTES, MANY = 256 * 1024, 500
 """Bodies over it, and more transitions than that, are worked on in a thread: nobody else is to wait for them."""
 
@@ -124,8 +121,7 @@ class Intake:
 
     async def _committed(self, kept: Future[tuple[Accepted, ...]], share: Share) -> tuple[Accepted, ...]:
         try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                return await self._completions.of(kept, share.give_back)
+            return await self._completions.of(kept, share.give_back)
         except TimeoutError:
             detail = "the store is slow; what was sent may be kept yet, so send it again by its id"
             raise _unavailable(detail, "store_slow") from None
@@ -145,11 +141,11 @@ def _unavailable(detail: str, reason: str) -> RefusedError:
 
 def _answer(kept: tuple[Accepted, ...], errors: list[dict[str, Any]]) -> Answer:
     if not errors:
-        duplicates = sum(one.duplicate for one in kept)
+        duplicates = [one.duplicate for one in kept].count(True)
         return Answer(202, b'{"accepted":%d,"duplicates":%d}' % (len(kept) - duplicates, duplicates))
     return Answer(202, json.dumps({**_counts(kept), "errors": errors}).encode())
 
 
 def _counts(kept: Sequence[Accepted]) -> dict[str, int]:
-    duplicates = sum(one.duplicate for one in kept)
+    duplicates = [one.duplicate for one in kept].count(True)
     return {"accepted": len(kept) - duplicates, "duplicates": duplicates}

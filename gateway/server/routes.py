@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
 
@@ -83,7 +83,7 @@ class Routes:
             found = pattern.fullmatch(request.path)
             if found:
                 decoded = {name: unquote(value) for name, value in found.groupdict().items()}
-                return methods, replace(request, parameters=decoded)
+                return methods, request._replace(parameters=decoded)
         raise RefusedError(404, "there is nothing here; /api/v1/openapi.json lists what there is")
 
 
