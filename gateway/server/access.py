@@ -118,24 +118,21 @@ def _check_origin(request: Request) -> None:
 
     Such a page can have its own name lead to 127.0.0.1; the browser then tells that name as the host.
     """
-    host = (request.header(b"host") or b"").decode("latin-1")
-    if not _is_here(host):
+    host = request.header(b"host") or b""
+    if not _is_of_this_machine(host):
         raise RefusedError(421, "without a token, only requests to localhost or a loopback address are answered")
     origin = request.header(b"origin")
-    if origin is not None and origin.decode("latin-1").lower() != f"http://{host}".lower():
+    if origin is not None and origin.lower() != b"http://" + host.lower():
         raise RefusedError(403, "without a token, requests of other pages are not answered")
 
 
-@lru_cache(64)
-def _is_here(host: str) -> bool:
-    return is_loopback(_name_in(f"//{host}"))
-
-
-def _name_in(address: str) -> str:
+@lru_cache(maxsize=64)
+def _is_of_this_machine(host: bytes) -> bool:
+    """Whether the header Host names this machine by a name that cannot mean another."""
     try:
-        return urlsplit(address).hostname or ""
+        return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
     except ValueError:
-        return ""
+        return False
 
 
 # as declared

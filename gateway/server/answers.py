@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 JSON, REFUSAL = b"application/json", b"application/problem+json"
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -27,6 +28,18 @@ class Answer:
     headers: Headers = ()
 
 
+_REASONS = {
+    400: "malformed",
+    401: "unauthorised",
+    403: "other_page",
+    413: "too_large",
+    415: "unsupported",
+    421: "other_page",
+    422: "malformed",
+    429: "no_room",
+}
+
+
 class RefusedError(Exception):
     """A request is not carried out.
 
@@ -35,10 +48,19 @@ class RefusedError(Exception):
         detail: why, and what would be right; never a secret, nor a traceback.
         headers: what else the client must know.
         more: further fields of the answer.
+        reason: one word for those who count; follows from the status unless given.
     """
 
-    def __init__(self, status: int, detail: str, headers: Headers = (), more: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        headers: Headers = (),
+        more: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> None:
         self.status, self.detail, self.headers, self.more = status, detail, headers, more or {}
+        self.reason = reason or _REASONS.get(status, "other")
         super().__init__(detail)
 
     @property
@@ -48,9 +70,8 @@ class RefusedError(Exception):
         return Answer(self.status, json.dumps(told).encode(), REFUSAL, self.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request whose head has arrived.
+class Request(NamedTuple):
+    """A request whose head has arrived. No dataclass, because every request pays for it.
 
     Attributes:
         method: in capitals.
@@ -64,7 +85,7 @@ class Request:
     path: str
     query: bytes
     headers: list[tuple[bytes, bytes]]
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = MappingProxyType({})
 
     def header(self, name: bytes) -> bytes | None:
         """The value of the header ``name``, given in lower case; the first if there are several."""

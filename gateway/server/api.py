@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from gateway.observe import CONTENT_TYPE, Metrics
 from gateway.server.answers import Answer, Request
 from gateway.server.body import Receive
 from gateway.server.health import Health
@@ -28,12 +29,14 @@ from gateway.server.models import (
     Reloaded,
     ReloadRefused,
     Taken,
+    Text,
     TransitionDetail,
     TransitionPage,
     TransitionQuery,
 )
 from gateway.server.openapi import document
 from gateway.server.orders import Orders
+from gateway.server.questions import Questions
 from gateway.server.reads import Reads
 from gateway.server.routes import Route
 from gateway.sources.payload import TransitionPayload
@@ -169,6 +172,23 @@ def _health(health: Health) -> Iterator[Route]:
         name="ready",
         summary="Whether transitions can be taken now, and why not.",
         answers={200: Ready, 503: NotReady},
+    )
+
+
+def metrics_route(metrics: Metrics, questions: Questions) -> Route:
+    """The route by which Prometheus asks."""
+
+    async def scrape(request: Request, receive: Receive) -> Answer:
+        return Answer(200, await questions.ask(metrics.exposition), CONTENT_TYPE.encode())
+
+    return Route(
+        "GET",
+        "/metrics",
+        scrape,
+        name="scrape",
+        summary="Everything that is counted and measured, as Prometheus reads it.",
+        answers={200: Text, 503: Refusal},
+        content_type="text/plain",
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from gateway.server.access import Access
 from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import ClientGoneError, Receive
-from gateway.server.routes import Routes
+from gateway.server.body import ClientGoneError, Receive, kind_of
+from gateway.server.measures import NO_ROUTE, Measures
+from gateway.server.routes import Route, Routes
 
 log = logging.getLogger("gateway.server")
 
@@ -18,31 +21,48 @@ _BROKEN = RefusedError(500, "the gateway has made a mistake; its log has more").
 
 
 class Application:
-    """An ASGI application that answers by ``routes``."""
+    """An ASGI application.
 
-    def __init__(self, routes: Routes) -> None:
-        self._routes = routes
+    Args:
+        routes: which request is answered by what.
+        access: who may ask.
+        measures: counts requests.
+    """
+
+    def __init__(self, routes: Routes, access: Access, measures: Measures) -> None:
+        self._routes, self._access, self._measures = routes, access, measures
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path = scope["raw_path"].decode("ascii", "replace")
-        request = Request(scope["method"], path, scope["query_string"], scope["headers"])
+        began, answer, path = time.monotonic(), None, NO_ROUTE
+        raw_path = scope["raw_path"].decode("ascii", "replace")
+        request = Request(scope["method"], raw_path, scope["query_string"], scope["headers"])
+        self._measures.began()
         try:
-            answer = await self._answer(request, receive)
+            route, request = self._routes.find(request)
+            path = route.path
+            answer = await self._carry_out(route, request, receive)
         except ClientGoneError:
             return
-        length = str(len(answer.body)).encode()
-        headers = [(b"content-type", answer.content_type), (b"content-length", length), *answer.headers]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
-
-    async def _answer(self, request: Request, receive: Receive) -> Answer:
-        try:
-            return await self._routes.answer(request, receive)
         except RefusedError as refused:
-            return refused.answer
-        except ClientGoneError:
-            raise
+            answer = refused.answer
         except Exception:
             log.exception("a request could not be answered", extra={"method": request.method, "path": request.path})
-            return _BROKEN
+            answer = _BROKEN
+        finally:
+            self._measures.ended(request, path, answer, time.monotonic() - began)
+        await _send(answer, send, is_wanted=request.method != "HEAD")
+
+    async def _carry_out(self, route: Route, request: Request, receive: Receive) -> Answer:
+        if route.needs == "token":
+            self._access.check(request)
+            if route.method == "POST" and kind_of(request) != "json":
+                raise RefusedError(415, "the content type must be application/json")
+        return await route.work(request, receive)
+
+
+async def _send(answer: Answer, send: Send, *, is_wanted: bool) -> None:
+    length = b"%d" % len(answer.body)
+    headers = [(b"content-type", answer.content_type), (b"content-length", length), *answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body if is_wanted else b""})

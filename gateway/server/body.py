@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
 from gateway.config.size import Size
@@ -37,16 +38,23 @@ def kind_of(request: Request) -> BodyKind:
     Raises:
         RefusedError: 415.
     """
-    written = request.header(b"content-type") or b""
-    type, _, parameters = written.partition(b";")
+    kind, wrong = _kind_and_complaint(request.header(b"content-type") or b"")
+    if kind is None:
+        raise RefusedError(415, wrong, _ACCEPTED)
+    return kind
+
+
+@lru_cache(maxsize=64)
+def _kind_and_complaint(content_type: bytes) -> tuple[BodyKind | None, str]:
+    type, _, parameters = content_type.partition(b";")
     kind = KINDS.get(type.strip().lower())
     if kind is None:
-        raise RefusedError(415, "the content type must be application/json, or application/x-ndjson", _ACCEPTED)
+        return None, "the content type must be application/json, or application/x-ndjson"
     for parameter in parameters.lower().split(b";"):
         name, _, value = parameter.partition(b"=")
         if name.strip() == b"charset" and value.strip(b' "') not in _CHARSETS:
-            raise RefusedError(415, "the charset must be utf-8", _ACCEPTED)
-    return kind
+            return None, "the charset must be utf-8"
+    return kind, ""
 
 
 _ACCEPTED = ((b"accept-post", b"application/json, application/x-ndjson"), (b"accept-encoding", b"gzip"))
@@ -59,14 +67,14 @@ async def read(request: Request, receive: Receive, limit: Size, share: Share) ->
         RefusedError: 413 if it is longer than ``limit``; 429 without room.
         ClientGoneError: it does not come to its end.
     """
-    if int(request.header(b"content-length") or 0) > limit:
-        raise _too_large(limit)
     message = await receive()
     if message["type"] != "http.request":
         raise ClientGoneError
     first: bytes = message["body"]
     share.take(bytes=len(first))
     if message["more_body"]:
+        if int(request.header(b"content-length") or 0) > limit:
+            raise _too_large(limit)
         return await _rest(first, receive, limit, share)
     if len(first) > limit:
         raise _too_large(limit)

@@ -19,8 +19,6 @@ from gateway.transition import Transition
 MANY = 500
 """More transitions than that at once are taken in a thread."""
 
-LOOK_SECONDS = 1.0
-
 Answers = tuple[Accepted, ...]
 Take = Callable[[Sequence[Transition]], Future[Answers]]
 
@@ -34,14 +32,6 @@ class Wish:
     answer: asyncio.Future[Answers]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Taken:
-    """Wishes on their way to the disk, and when whoever waits for them has waited long enough."""
-
-    wishes: Sequence[Wish]
-    expires_at: float
-
-
 @dataclass(slots=True)
 class Gathering:
     """Takes the transitions of all requests that one turn of the event loop has read. To be used in that loop only.
@@ -49,17 +39,13 @@ class Gathering:
     Args:
         take: keeps transitions; :meth:`gateway.app.Gateway.take`.
         completions: of the loop.
-        patience: seconds until somebody who waits is told that it takes too long.
         thread: where many at once are taken, so that others need not wait for the rendering.
     """
 
     take: Take
     completions: Completions
-    patience: float
     thread: Executor
     _gathered: list[Wish] = field(default_factory=list)
-    _taken: set[Taken] = field(default_factory=set)
-    _is_looking: bool = False
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def keep(self, transitions: Sequence[Transition], then: Callable[[], object]) -> asyncio.Future[Answers]:
@@ -86,26 +72,16 @@ class Gathering:
             else:
                 kept = await loop.run_in_executor(self.thread, self.take, transitions)
         except Exception as error:
+            _end(wishes)
             _refuse(wishes, error)
             return
-        taken = Taken(wishes, loop.time() + self.patience)
-        self._taken.add(taken)
-        if not self._is_looking:
-            self._is_looking = True
-            loop.call_later(LOOK_SECONDS, self._look, loop)
-        answered = self.completions.of(kept, lambda: self._taken.discard(taken))
+        answered = self.completions.of(kept, lambda: _end(wishes))
         answered.add_done_callback(lambda done: _hand_out(wishes, done))
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell those who have waited too long; a timer for each would cost as much as reading their requests."""
-        for taken in self._taken:
-            if loop.time() > taken.expires_at:
-                for wish in taken.wishes:
-                    if not wish.answer.done():
-                        wish.answer.set_exception(TimeoutError())
-        self._is_looking = bool(self._taken)
-        if self._is_looking:
-            loop.call_later(LOOK_SECONDS, self._look, loop)
+
+def _end(wishes: Sequence[Wish]) -> None:
+    for wish in wishes:
+        wish.then()
 
 
 def _hand_out(wishes: Sequence[Wish], done: asyncio.Future[Answers]) -> None:
@@ -114,7 +90,6 @@ def _hand_out(wishes: Sequence[Wish], done: asyncio.Future[Answers]) -> None:
         return
     answers = iter(done.result())
     for wish in wishes:
-        wish.then()
         own = tuple(islice(answers, len(wish.transitions)))
         if not wish.answer.done():
             wish.answer.set_result(own)
@@ -122,6 +97,5 @@ def _hand_out(wishes: Sequence[Wish], done: asyncio.Future[Answers]) -> None:
 
 def _refuse(wishes: Sequence[Wish], error: BaseException) -> None:
     for wish in wishes:
-        wish.then()
         if not wish.answer.done():
             wish.answer.set_exception(error)

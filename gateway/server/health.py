@@ -10,6 +10,9 @@ from gateway.server.body import Receive
 from gateway.server.models import Alive, NotReady, Ready
 from gateway.store.store import Store
 
+LONGEST_SILENCE = 10.0
+"""Seconds without a heartbeat on the disk after which it is not sure that the store takes anything."""
+
 _ALIVE = Answer(200, Alive(status="alive").model_dump_json().encode())
 _READY = Answer(200, Ready(status="ready").model_dump_json().encode())
 
@@ -41,7 +44,7 @@ class Health:
         if self._is_stopping():
             return "stopping"
         try:
-            if not self._store.is_writable():
+            if self._store.seconds_since_beat() > LONGEST_SILENCE:
                 return "the store has taken nothing for some seconds"
             return "the disk of the store is full" if self._store.room().refuses else None
         except StoreError:

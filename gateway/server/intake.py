@@ -18,13 +18,11 @@ from gateway.server.answers import COME_AGAIN, Answer, RefusedError, Request
 from gateway.server.body import Receive
 from gateway.server.completions import Completions
 from gateway.server.gathering import Gathering
+from gateway.server.measures import Measures
 from gateway.server.room import Room, Share
 from gateway.sources.payload import BodyKind, parse_transitions
 from gateway.store.rows import Accepted
 from gateway.transition import Transition
-
-COMMIT_SECONDS = 30.0
-"""How long a client waits for the commit. What comes of it after that is learnt by sending the same id again."""
 
 LONG_BYTES = 256 * 1024
 """Bodies over it are read in a thread: nobody else is to wait for that."""
@@ -39,13 +37,22 @@ class Intake:
         limit: the largest body in bytes, unpacked.
         room: how much may be on its way at once.
         completions: of the loop that the requests are answered in.
+        measures: counts what is refused.
     """
 
-    def __init__(self, gateway: Gateway, access: Access, limit: Size, room: Room, completions: Completions) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        access: Access,
+        limit: Size,
+        room: Room,
+        completions: Completions,
+        measures: Measures,
+    ) -> None:
         self._gateway, self._access, self._limit = gateway, access, limit
-        self._room = room
+        self._room, self._measures = room, measures
         self._long = ThreadPoolExecutor(1, thread_name_prefix="gateway-intake")
-        self._gathering = Gathering(gateway.take, completions, COMMIT_SECONDS, self._long)
+        self._gathering = Gathering(gateway.take, completions, self._long)
 
     async def take(self, request: Request, receive: Receive) -> Answer:
         """Keep the transitions of a body.
@@ -54,6 +61,14 @@ class Intake:
             RefusedError: nothing of it was kept, and why.
             ClientGoneError: nobody waits for an answer.
         """
+        try:
+            return await self._take(request, receive)
+        except RefusedError as refused:
+            if refused.status != 422:
+                self._measures.refused(refused)
+            raise
+
+    async def _take(self, request: Request, receive: Receive) -> Answer:
         is_known = self._access.admits_unsigned(request)
         kind = body.kind_of(request)
         share = Share(self._room)
@@ -63,10 +78,10 @@ class Intake:
                 self._access.check_signature(request, received, time.time())
             whole = body.unpack(request, received, self._limit, share)
             parsed = await self._parsed(whole, kind)
-            transitions, errors = _apart(parsed)
+            transitions, errors = self._apart(parsed)
             share.take(transitions=len(transitions))
             if self._gateway.store.room().refuses:
-                raise _unavailable("the disk of the store is full")
+                raise _unavailable("the disk of the store is full", "store_full")
         except BaseException:
             share.give_back()
             raise
@@ -81,49 +96,50 @@ class Intake:
         except PayloadError as error:
             raise RefusedError(400, "; ".join(error.complaints)) from None
 
+    def _apart(self, parsed: Sequence[Transition | PayloadError]) -> tuple[list[Transition], list[dict[str, Any]]]:
+        """The transitions, and what is wrong with the rest; refused if there is nothing but that."""
+        transitions = [one for one in parsed if isinstance(one, Transition)]
+        if len(transitions) == len(parsed):
+            return transitions, []
+        self._measures.malformed(len(parsed) - len(transitions))
+        errors = [
+            {"index": index, "complaints": one.complaints}
+            for index, one in enumerate(parsed)
+            if isinstance(one, PayloadError)
+        ]
+        if not transitions:
+            raise RefusedError(422, "not one of these is a transition", more={**_counts(()), "errors": errors})
+        return transitions, errors
+
     async def _kept(self, transitions: list[Transition], share: Share) -> tuple[Accepted, ...]:
         try:
             return await self._gathering.keep(transitions, share.give_back)
         except TimeoutError:
-            raise _unavailable("the store is slow; what was sent may be kept yet, so send it again by its id") from None
+            detail = "the store is slow; what was sent may be kept yet, so send it again by its id"
+            raise _unavailable(detail, "store_slow") from None
         except StoreClosedError:
-            raise _unavailable("the gateway is stopping") from None
+            raise _unavailable("the gateway is stopping", "stopping") from None
         except StoreFullError:
-            raise _unavailable("the disk of the store is full") from None
+            raise _unavailable("the disk of the store is full", "store_full") from None
         except StoreError:
-            raise _unavailable("the store takes nothing at present") from None
+            raise _unavailable("the store takes nothing at present", "store") from None
 
     def close(self) -> None:
         """Let go of the thread."""
         self._long.shutdown(wait=False)
 
 
-def _apart(parsed: Sequence[Transition | PayloadError]) -> tuple[list[Transition], list[dict[str, Any]]]:
-    """The transitions, and what is wrong with the rest; refused if there is nothing but that."""
-    transitions = [one for one in parsed if isinstance(one, Transition)]
-    if len(transitions) == len(parsed):
-        return transitions, []
-    errors = [
-        {"index": index, "complaints": one.complaints}
-        for index, one in enumerate(parsed)
-        if isinstance(one, PayloadError)
-    ]
-    if not transitions:
-        raise RefusedError(422, "not one of these is a transition", more={**_counts(()), "errors": errors})
-    return transitions, errors
-
-
-def _unavailable(detail: str) -> RefusedError:
-    return RefusedError(503, detail, COME_AGAIN)
+def _unavailable(detail: str, reason: str) -> RefusedError:
+    return RefusedError(503, detail, COME_AGAIN, reason=reason)
 
 
 def _answer(kept: tuple[Accepted, ...], errors: list[dict[str, Any]]) -> Answer:
     if not errors:
-        duplicates = sum(one.duplicate for one in kept)
+        duplicates = [one.duplicate for one in kept].count(True)
         return Answer(202, b'{"accepted":%d,"duplicates":%d}' % (len(kept) - duplicates, duplicates))
     return Answer(202, json.dumps({**_counts(kept), "errors": errors}).encode())
 
 
 def _counts(kept: Sequence[Accepted]) -> dict[str, int]:
-    duplicates = sum(one.duplicate for one in kept)
+    duplicates = [one.duplicate for one in kept].count(True)
     return {"accepted": len(kept) - duplicates, "duplicates": duplicates}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
 
 from pydantic import BaseModel
 
-from gateway.server.access import Access
 from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import Receive, kind_of
+from gateway.server.body import Receive
 from gateway.server.models import Query
 
 Work = Callable[[Request, Receive], Awaitable[Answer]]
@@ -53,15 +52,9 @@ class Route:
 
 
 class Routes:
-    """All routes, found by method and path.
+    """All routes, found by method and path."""
 
-    Args:
-        routes: every one.
-        access: who may ask.
-    """
-
-    def __init__(self, routes: Iterable[Route], access: Access) -> None:
-        self._access = access
+    def __init__(self, routes: Iterable[Route]) -> None:
         self._fixed: dict[str, dict[str, Route]] = {}
         self._open: dict[re.Pattern[str], dict[str, Route]] = {}
         for route in routes:
@@ -70,31 +63,27 @@ class Routes:
             else:
                 self._fixed.setdefault(route.path, {})[route.method] = route
 
-    async def answer(self, request: Request, receive: Receive) -> Answer:
-        """Have the request answered.
+    def find(self, request: Request) -> tuple[Route, Request]:
+        """The route of a request, and the request with what stands in its path.
 
         Raises:
-            RefusedError: 404, 405, 401 and so on for who may not ask, or whatever its route refuses it for.
+            RefusedError: 404, 405.
         """
         methods = self._fixed.get(request.path)
         if methods is None:
             methods, request = self._find(request)
         route = methods.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
-            allowed = ", ".join(sorted(methods))
+            allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
             raise RefusedError(405, f"here only {allowed} is understood", ((b"allow", allowed.encode()),))
-        if route.needs == "token":
-            self._access.check(request)
-            if route.method == "POST" and kind_of(request) != "json":
-                raise RefusedError(415, "the content type must be application/json")
-        return await route.work(request, receive)
+        return route, request
 
     def _find(self, request: Request) -> tuple[dict[str, Route], Request]:
         for pattern, methods in self._open.items():
             found = pattern.fullmatch(request.path)
             if found:
                 decoded = {name: unquote(value) for name, value in found.groupdict().items()}
-                return methods, replace(request, parameters=decoded)
+                return methods, request._replace(parameters=decoded)
         raise RefusedError(404, "there is nothing here; /api/v1/openapi.json lists what there is")
 
 

@@ -14,24 +14,29 @@ from typing import Self
 import uvicorn
 
 from gateway.app import Gateway
-from gateway.server.api import api
+from gateway.observe import Metrics
+from gateway.server.api import api, metrics_route
 from gateway.server.application import Application
 from gateway.server.body import Bodies
 from gateway.server.completions import Completions
 from gateway.server.door import Door
 from gateway.server.health import Health
 from gateway.server.intake import Intake
+from gateway.server.measures import Measures
 from gateway.server.orders import Orders
 from gateway.server.protocol import LimitedProtocol
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
 from gateway.server.room import Room
-from gateway.server.routes import Route, Routes
+from gateway.server.routes import Routes
 
 log = logging.getLogger("gateway.server")
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection is kept open for another request."""
+
+COMMIT_SECONDS = 30.0
+"""How long a client waits for the commit. What comes of it after that is learnt by sending the same id again."""
 
 STOP_SECONDS = 5.0
 """How long the end waits for answers in progress, unless told otherwise."""
@@ -90,19 +95,24 @@ class Server:
 
     async def _serve(self) -> None:
         with ExitStack() as stack:
-            application = Application(Routes(self._api(stack), self._door.access))
-            self._uvicorn = _Uvicorn(application, self._serving, lambda: self._stop_by)
+            completions = Completions(asyncio.get_running_loop(), COMMIT_SECONDS)
+            application = self._application(stack, completions)
+            self._uvicorn = _Uvicorn(application, self._serving, completions.expire, lambda: self._stop_by)
             if not self._stopping:
                 await self._uvicorn.serve([self._door.listener])
 
-    def _api(self, stack: ExitStack) -> list[Route]:
+    def _application(self, stack: ExitStack, completions: Completions) -> Application:
         gateway, access, limit = self._gateway, self._door.access, self._door.max_body
-        room, questions = Room(), Questions()
-        intake = Intake(gateway, access, limit, room, Completions(asyncio.get_running_loop()))
+        room, questions, metrics = Room(), Questions(), Metrics(gateway)
+        measures = Measures()
+        metrics.registry.register(measures)
+        intake = Intake(gateway, access, limit, room, completions, measures)
         stack.callback(intake.close)
         stack.callback(questions.close)
         reads = Reads(gateway, questions, Bodies(limit, room))
-        return api(intake, reads, Orders(gateway, questions), Health(gateway.store, lambda: self._stopping))
+        health = Health(gateway.store, lambda: self._stopping)
+        routes = api(intake, reads, Orders(gateway, questions), health, metrics_route(metrics, questions))
+        return Application(Routes(routes), access, measures)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -116,7 +126,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server: told by us when to end, and cutting off who is too slow."""
 
-    def __init__(self, application: Application, serving: threading.Event, stop_by: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        application: Application,
+        serving: threading.Event,
+        every_second: Callable[[], object],
+        stop_by: Callable[[], float],
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -130,12 +146,13 @@ class _Uvicorn(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
-        self._is_serving, self._stop_by = serving, stop_by
+        self._is_serving, self._every_second, self._stop_by = serving, every_second, stop_by
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; whether to end."""
         self._is_serving.set()
         if counter % 10 == 0:
+            self._every_second()
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 if isinstance(connection, LimitedProtocol):

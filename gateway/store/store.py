@@ -248,14 +248,6 @@ class Store(Questions):
             with suppress(StoreError, TimeoutError):
                 beat.result(LONGEST_BEAT)
 
-    def is_writable(self) -> bool:
-        """Whether a heartbeat has reached the disk lately, so that other changes should too.
-
-        Raises:
-            StoreClosedError: the store is closed.
-        """
-        return self._current().is_fresh()
-
     def announce(self, config_hash: str) -> None:
         """Tell the other nodes which configuration runs here. Does not wait."""
         self._config_hash = config_hash

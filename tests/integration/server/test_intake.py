@@ -140,7 +140,7 @@ def test_other_methods_and_places_are_refused(serve) -> None:
     client = serve().client
 
     assert client.put(PATH).status_code == 405
-    assert client.put("/readyz").headers["allow"] == "GET"
+    assert client.put("/readyz").headers["allow"] == "GET, HEAD"
     assert client.get("/api/v2").status_code == 404
 
 
