@@ -221,7 +221,7 @@ def _order(
     with writer(config) as store:
         if store is None:
             fail(f"there is no delivery #{ids[0]}: no gateway has run on {config} yet")
-        results = {id: order(store, id, datetime.now(UTC)).result() for id in ids}
+        results = {id: order(store, id, store.now()).result() for id in ids}
         refused = {id: _standing(store, id) for id, carried_out in results.items() if not carried_out}
     if as_json:
         print_json([{"id": id, "done": carried_out} for id, carried_out in results.items()])

@@ -10,8 +10,8 @@ from gateway.app import open_declared_store
 from gateway.cli.configuration import load_config
 from gateway.config.loader import Loaded
 from gateway.config.secrets import resolve_url
+from gateway.store.opening import has_store, open_reader
 from gateway.store.questions import Questions
-from gateway.store.sqlite import open_reader, sqlite_path
 from gateway.store.store import Store
 
 
@@ -38,7 +38,7 @@ def writer(config: Path) -> Iterator[Store | None]:
 
 
 def _exists(loaded: Loaded) -> bool:
-    return (loaded.sources.base / sqlite_path(_address(loaded))).exists()
+    return has_store(_address(loaded), base=loaded.sources.base)
 
 
 def _address(loaded: Loaded) -> str:

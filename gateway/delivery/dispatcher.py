@@ -14,7 +14,7 @@ from random import Random
 from weakref import WeakSet
 
 from gateway.channels.base import Outcome
-from gateway.delivery.clock import SYSTEM_CLOCK, Clock
+from gateway.delivery.clock import Clock, StoreClock
 from gateway.delivery.lane import ChannelRuntime, Lane, LaneReport
 from gateway.delivery.notice import Notice, Notify, dead_letter, nobody
 from gateway.delivery.observers import Observers, Settled
@@ -49,7 +49,7 @@ class Dispatcher:
     Args:
         store: where deliveries are claimed and recorded.
         channels: the channels by name; see :meth:`swap`.
-        clock: tells the time; it must be the one the outbox has.
+        clock: tells the time, the store's unless given; it must be the one the outbox has.
         random: jitter for retries.
         notify: told of dead letters and of channels that are parked, open again or hang.
         observers: told what becomes of each delivery.
@@ -63,12 +63,12 @@ class Dispatcher:
         self,
         store: Store,
         channels: Mapping[str, ChannelRuntime],
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock | None = None,
         random: Random | None = None,
         notify: Notify = nobody,
         observers: Observers | None = None,
     ) -> None:
-        self._store, self._clock, self._random = store, clock, random or Random()
+        self._store, self._clock, self._random = store, clock or StoreClock(store), random or Random()
         self._notify = notify
         self._observers = Observers() if observers is None else observers
         self._started = self._closed = False
@@ -100,6 +100,7 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to look for due deliveries."""
         self._started = True
+        self._store.on_due(self.look)
         self._ensure_looking()
 
     def _ensure_looking(self) -> None:
