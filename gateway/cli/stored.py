@@ -10,7 +10,8 @@ from gateway.app import open_declared_store
 from gateway.cli.configuration import load_config
 from gateway.config.loader import Loaded
 from gateway.config.secrets import resolve_url
-from gateway.store.opening import has_store, open_reader
+from gateway.store.migration import Migration
+from gateway.store.opening import has_store, migrate_store, open_reader
 from gateway.store.questions import Questions
 from gateway.store.store import Store
 
@@ -35,6 +36,12 @@ def writer(config: Path) -> Iterator[Store | None]:
         return
     with closing(open_declared_store(loaded)) as opened:
         yield opened
+
+
+def migrated(config: Path) -> Migration:
+    """Bring the store of a configuration up to date, or make it."""
+    loaded = load_config(config, about="store")
+    return migrate_store(_address(loaded), base=loaded.sources.base)
 
 
 def _exists(loaded: Loaded) -> bool:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, insert, null, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, null, select, update
 
 from gateway.store.dialects import SHARDS, is_shared, milliseconds_now, next_ids, note_due, shard_of
 from gateway.store.rows import Beat
@@ -19,6 +19,8 @@ from gateway.store.schema import IS_CLAIMED, about, delivery, node
 
 PATIENCE = 3
 """How many of our own beats another's count may stand still for; it is removed at the next."""
+
+LATELY_MILLISECONDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,12 @@ def beat(connection: Connection, me: int, heartbeats: Sequence[Heartbeat]) -> li
     others = connection.execute(select(node.c.id, node.c.beats).where(node.c.id != me))
     found = Beat(me, {row.id: row.beats for row in others})
     return [found for _ in heartbeats]
+
+
+def nodes_at_work(connection: Connection) -> int:
+    """How many nodes have said lately, by the database's clock, that they live; for who is no node itself."""
+    since = milliseconds_now() - LATELY_MILLISECONDS
+    return connection.execute(select(func.count()).select_from(node).where(node.c.heartbeat_at > since)).scalar_one()
 
 
 class Watch:

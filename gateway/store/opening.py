@@ -7,12 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import Connection
+
 from gateway.errors import StoreError
 from gateway.store.address import PREFIX, parse_address
+from gateway.store.dialects import lock_schema
+from gateway.store.migration import Migration, migrate
+from gateway.store.nodes import nodes_at_work
 from gateway.store.reader import Reader, Readers
-from gateway.store.schema import version_of
+from gateway.store.schema import SCHEMA_VERSION, version_of
 from gateway.store.sqlite import SqliteFile, SqliteReaders, sqlite_path
 from gateway.store.store import Database, Store
+from gateway.store.translation import translated
 
 Sync = Literal["full", "normal"]
 
@@ -59,6 +65,34 @@ def has_store(url: str, *, base: Path = Path()) -> bool:
         return readers.read(version_of) is not None
     finally:
         readers.close()
+
+
+def migrate_store(url: str, *, base: Path = Path()) -> Migration:
+    """Bring the tables of the store at ``url`` up to date, or make them; says what was to be done.
+
+    Raises:
+        StoreError: a gateway of an older version is at work on it; or it cannot be opened, see :func:`open_store`.
+    """
+    database = opener(url, base=base)()
+    try:
+        with translated(), database.transaction() as connection:
+            lock_schema(connection)
+            _refuse_company(connection, database)
+            return migrate(connection)
+    finally:
+        database.close()
+
+
+def _refuse_company(connection: Connection, database: Database) -> None:
+    """Make sure that nobody uses tables that are to be changed."""
+    version = version_of(connection)
+    if version is None or version >= SCHEMA_VERSION:
+        return
+    if not database.is_alone() if database.migrates else nodes_at_work(connection):
+        raise StoreError(
+            "a gateway of an older version has the store open, or had until a moment ago; "
+            "end every gateway on it, wait ten seconds, and migrate again"
+        )
 
 
 def opener(url: str, sync: Sync = "full", base: Path = Path()) -> Callable[[], Database]:

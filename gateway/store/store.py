@@ -23,6 +23,7 @@ from sqlalchemy import Connection, select
 from gateway.errors import StoreClosedError, StoreError, StoreFullError
 from gateway.store import nodes, operations, retention, schema
 from gateway.store.dialects import lock_schema
+from gateway.store.migration import migrate
 from gateway.store.operations import Order
 from gateway.store.questions import Questions
 from gateway.store.retention import Expired, Forgotten
@@ -51,7 +52,7 @@ class Database(Protocol):
 
     Attributes:
         shares_rates: channels' rates are kept by all its processes together, not by each for itself.
-        migrates: tables of an older gateway are brought up to date when it is opened, not only when asked.
+        migrates: who opens it alone brings the tables of an older gateway up to date, unasked.
     """
 
     shares_rates: bool
@@ -126,6 +127,8 @@ class Session:
         with self.database.transaction() as connection:
             lock_schema(connection)
             alone = self.database.is_alone()
+            if alone and self.database.migrates:
+                migrate(connection)
             schema.prepare(connection, token_hex(4))
             if alone:
                 nodes.forget_all(connection)
