@@ -22,6 +22,7 @@ from gateway.delivery.settlement import give_up, postpone
 from gateway.errors import StoreClosedError, StoreError
 from gateway.store.instants import EPOCH
 from gateway.store.operations import SMALLEST_STEP
+from gateway.store.rates import Grant, WantSlots
 from gateway.store.rows import Delivery, NewDelivery, Record, Recorded, WantExpired
 from gateway.store.store import Store
 
@@ -238,6 +239,15 @@ class Dispatcher:
         return self._store.release().result()
 
     # the desk of the lanes
+
+    @property
+    def shares_rates(self) -> bool:
+        """Whether a channel's rate is kept by all processes on the store together."""
+        return self._store.shares_rates
+
+    def ask_for_slots(self, want: WantSlots) -> Future[Grant]:
+        """Ask the store for a part of a rate that is shared. Does not wait."""
+        return self._store.ask_for_slots(want)
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether ``delivery`` is still this process's to send."""

@@ -21,11 +21,12 @@ from weakref import WeakSet
 from sqlalchemy import Connection, select
 
 from gateway.errors import StoreClosedError, StoreError, StoreFullError
-from gateway.store import nodes, operations, retention, schema
+from gateway.store import nodes, operations, rates, retention, schema
 from gateway.store.dialects import lock_schema
 from gateway.store.migration import migrate
 from gateway.store.operations import Order
 from gateway.store.questions import Questions
+from gateway.store.rates import Grant, WantSlots
 from gateway.store.retention import Expired, Forgotten
 from gateway.store.room import Gauge, Room, Upkeep
 from gateway.store.rows import (
@@ -233,7 +234,7 @@ class Store(Questions):
         except BaseException:
             database.close()
             raise
-        self._now = database.now
+        self._now, self._shares_rates = database.now, database.shares_rates
         if self._heard is not None:
             database.listen(self._heard)
         return session
@@ -268,8 +269,8 @@ class Store(Questions):
 
     @property
     def shares_rates(self) -> bool:
-        """Whether a channel's rate is kept by all nodes together; see :meth:`ask_rates`."""
-        return self._current().database.shares_rates
+        """Whether a channel's rate is kept by all nodes together; see :meth:`ask_for_slots`."""
+        return self._shares_rates
 
     def now(self) -> datetime:
         """The time all processes on the store go by, UTC-aware: the host's clock, or the database's."""
@@ -373,6 +374,10 @@ class Store(Questions):
     def drop(self, delivery_id: int, now: datetime) -> Future[bool]:
         """Take a dead letter out of the way: it is cancelled; ``False`` if it is not dead."""
         return self._current().writer.submit(operations.drop, Order(delivery_id, now))
+
+    def ask_for_slots(self, want: WantSlots) -> Future[Grant]:
+        """Ask for a part of a rate that all nodes keep together."""
+        return self._current().writer.submit(rates.grant, want)
 
     def follow_clock(self, offset: timedelta) -> Future[timedelta]:
         """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""

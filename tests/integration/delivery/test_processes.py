@@ -29,12 +29,14 @@ from gateway.testing.channel import ScriptedChannel
 SHORT_TTL = timedelta(seconds=1)
 Until = Callable[[Callable[[], object]], None]
 ON_A_FILE = pytest.mark.parametrize("any_url", ["sqlite"], indirect=True)
+ON_A_SERVER = pytest.mark.parametrize("any_url", ["postgresql"], indirect=True)
 
 WORKER = """
 import json, sys, time
 from datetime import timedelta
 from pathlib import Path
 from gateway.channels.base import DELIVERED
+from gateway.config.rate import Rate
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
@@ -52,13 +54,14 @@ class Telling:
         if how == "slow":
             time.sleep(0.02)
         with told.open("a") as file:
-            file.write(json.dumps([message.idempotency_key, message.body]) + "\\n")
+            file.write(json.dumps([message.idempotency_key, message.body, time.monotonic()]) + "\\n")
         return DELIVERED
     def close(self):
         pass
 
 store = open_store(url, node_ttl=timedelta(seconds=1))
-dispatcher = Dispatcher(store, {"oncall": ChannelRuntime(Telling())})
+rate = Rate(10, timedelta(seconds=1)) if how == "rated" else None
+dispatcher = Dispatcher(store, {"oncall": ChannelRuntime(Telling(), rate=rate)})
 outbox = Outbox(store, has_room=dispatcher.has_room)
 dispatcher.start()
 for n in range(number):
@@ -132,7 +135,7 @@ def told(tmp_path: Path) -> Path:
 
 
 def messages(told: Path) -> list[tuple[str, str]]:
-    return [tuple(json.loads(line)) for line in told.read_text().splitlines()]
+    return [(key, body) for key, body, _ in map(json.loads, told.read_text().splitlines())]
 
 
 def check_books(url: str) -> None:
@@ -251,6 +254,19 @@ def test_a_stopped_process_loses_its_claims_and_sends_them_no_more_when_it_goes_
     assert set(times) == set(acknowledged)
     assert sum(n - 1 for n in times.values()) <= 2, "the channel is two wide"
     assert desk.ledger().delivered == 150
+    check_books(url)
+
+
+@ON_A_SERVER
+def test_a_rate_is_kept_by_all_processes_together(url: str, told: Path, start: Callable[..., Worker]) -> None:
+    workers = [start(name, 12, "rated") for name in ("a", "b", "c")]
+    acknowledged = [line for worker in workers for line in worker.finish()]
+
+    sent = sorted(at for _, _, at in map(json.loads, told.read_text().splitlines()))
+
+    assert len(sent) == len(acknowledged) == 36
+    # A moment passes between a slot and the line in the file, so the stretch looked at is a little shorter.
+    assert max(sum(at <= other < at + 0.9 for other in sent) for at in sent) <= 10
     check_books(url)
 
 
