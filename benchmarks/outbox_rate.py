@@ -20,8 +20,8 @@ from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
 from gateway.format import Format
+from gateway.store.opening import Sync, open_store
 from gateway.store.rows import Acceptance, NewDelivery
-from gateway.store.sqlite import Sync, open_store
 from gateway.store.store import Store
 from gateway.testing.builders import acceptance, new_delivery, notification, transition
 

@@ -20,7 +20,7 @@ from gateway.config.models import RetryConfig
 from gateway.config.secrets import resolve_url
 from gateway.config.sources import Sources
 from gateway.delivery.backlog import Backlog
-from gateway.delivery.clock import SYSTEM_CLOCK
+from gateway.delivery.clock import StoreClock
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime, LaneReport
 from gateway.delivery.notice import Notice
@@ -38,9 +38,9 @@ from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
 from gateway.rounds import Rounds
 from gateway.rules.template import Rendered, fallback
 from gateway.spelling import no_such
+from gateway.store.opening import open_store
 from gateway.store.retention import Retention
 from gateway.store.rows import Accepted, Delivery
-from gateway.store.sqlite import open_store
 from gateway.store.store import Store
 from gateway.transition import Transition, text_of
 
@@ -122,19 +122,20 @@ class Gateway:
         for problem in self._ruleset.problems:
             log.warning("%s", problem)
         self._store = open_declared_store(self._ruleset.loaded)
+        clock = StoreClock(self._store)
         self._store.announce(self._ruleset.hash)
         self.observers = Observers()
         if on_reload is not None:
             self.observers.add(lambda record: on_reload(record) if isinstance(record, Reloaded) else None)
-        self._ops = Ops(lambda: self._ruleset, self._send, SYSTEM_CLOCK, lambda: self._store.id, self.observers)
+        self._ops = Ops(lambda: self._ruleset, self._send, clock, lambda: self._store.id, self.observers)
         self._dispatcher = Dispatcher(
-            self._store, _runtimes(self._ruleset), notify=self._ops.notify, observers=self.observers
+            self._store, _runtimes(self._ruleset), clock, notify=self._ops.notify, observers=self.observers
         )
-        self._outbox = Outbox(self._store, has_room=self._dispatcher.has_room)
+        self._outbox = Outbox(self._store, clock, has_room=self._dispatcher.has_room)
         self._backlog = Backlog()
         self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset))
         self._heartbeat = Heartbeat(lambda: self._ruleset.pulse, self.is_well, self.observers, transport)
-        self._rounds = Rounds(lambda: self._ruleset, self._store, self._ops.notify, SYSTEM_CLOCK)
+        self._rounds = Rounds(lambda: self._ruleset, self._store, self._ops.notify, clock)
         self._dispatcher.start()
         self._sweeper.start()
         self._heartbeat.follow()

@@ -15,6 +15,7 @@ The tree::
     └── StoreError           the store cannot take or give rows
         ├── StoreFullError   no room on the disk
         ├── StoreSlowError   a question took longer than it may
+        ├── StoreDoubtError  the database went away and left in doubt what it kept
         └── StoreClosedError used after close
 """
 
@@ -111,6 +112,10 @@ class StoreFullError(StoreError):
 
 class StoreSlowError(StoreError):
     """A question took longer than it may; a narrower one may not."""
+
+
+class StoreDoubtError(StoreError):
+    """The database went away in the middle of a commit, and what of it was kept is not known."""
 
 
 class StoreClosedError(StoreError):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import configuration, deliveries, explanation, logs, running, sending, status
+from gateway.cli import configuration, deliveries, explanation, logs, migration, running, sending, status
 from gateway.cli.demo import demo
 from gateway.cli.output import FINDINGS, print_problems, warn
 from gateway.errors import ConfigError, GatewayError
@@ -72,6 +72,7 @@ app.command(
 )(explanation.render)
 app.command(epilog=_examples("gateway send oncall", "gateway send everyone 'Works.' --title 'A test'"))(sending.send)
 app.command(epilog=_examples("gateway schema > config/gateway.schema.json"))(configuration.schema)
+app.command(epilog=_examples("gateway migrate", "gateway migrate --config /etc/gateway --json"))(migration.migrate)
 
 _deliveries = typer.Typer(
     cls=deliveries.Deliveries,

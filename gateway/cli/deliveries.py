@@ -359,7 +359,7 @@ def _ordered(command: _Command, store: Store, ids: Sequence[int]) -> dict[int, b
     shown = typer.progressbar(steps, label=command.name, file=sys.stderr) if len(steps) > 1 else nullcontext(steps)
     with shown as positions:
         for position in positions:
-            ordered = {id: command.order(store, id, datetime.now(UTC)) for id in ids[position : position + AT_A_TIME]}
+            ordered = {id: command.order(store, id, store.now()) for id in ids[position : position + AT_A_TIME]}
             results |= {id: answer.result() for id, answer in ordered.items()}
     return results
 

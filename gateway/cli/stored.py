@@ -10,8 +10,9 @@ from gateway.app import open_declared_store
 from gateway.cli.configuration import load_config
 from gateway.config.loader import Loaded
 from gateway.config.secrets import resolve_url
+from gateway.store.migration import Migration
+from gateway.store.opening import has_store, migrate_store, open_reader
 from gateway.store.questions import Questions
-from gateway.store.sqlite import open_reader, sqlite_path
 from gateway.store.store import Store
 
 
@@ -37,8 +38,14 @@ def writer(config: Path) -> Iterator[Store | None]:
         yield opened
 
 
+def migrated(config: Path) -> Migration:
+    """Bring the store of a configuration up to date, or make it."""
+    loaded = load_config(config, about="store")
+    return migrate_store(_address(loaded), base=loaded.sources.base)
+
+
 def _exists(loaded: Loaded) -> bool:
-    return (loaded.sources.base / sqlite_path(_address(loaded))).exists()
+    return has_store(_address(loaded), base=loaded.sources.base)
 
 
 def _address(loaded: Loaded) -> str:

@@ -46,6 +46,7 @@ DEFAULT_TEMPLATES = "templates"
 DEFAULT_STORE = "sqlite:///var/gateway.db"
 DEFAULT_LISTEN = "127.0.0.1:8787"
 SMALLEST_BODY, LARGEST_BODY = Size(1024), Size(64 * 1024 * 1024)
+STORE_SCHEMES = ("sqlite:///", "postgresql://")
 
 
 def wrong(message: str, *, hint: str | None = None, key: str | None = None, **context: Any) -> PydanticCustomError:
@@ -166,8 +167,14 @@ def _secret(value: Any) -> Url:
 
 
 def _store_url(value: Url) -> Url:
-    if isinstance(value, UrlText) and not value.text.startswith("sqlite:///"):
-        raise wrong(f"must be a SQLite file such as {DEFAULT_STORE!r}")
+    match value:
+        case UrlText(pieces=("", _, "")):  # a secret that holds all of it
+            return value
+        case UrlText(text=text) if not text.startswith(STORE_SCHEMES):
+            raise wrong(
+                f"must be a SQLite file such as {DEFAULT_STORE!r} "
+                "or a PostgreSQL database such as 'postgresql://gateway@host/gateway'"
+            )
     return value
 
 

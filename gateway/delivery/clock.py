@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Protocol
+
+from gateway.store.clock import steady
+from gateway.store.store import Store
 
 
 class Clock(Protocol):
@@ -25,13 +27,19 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since the machine started, the time it was suspended included where the system can tell.
-
-        Without that, waking up a suspended machine would look as if somebody had set the wall clock.
-        """
-        if hasattr(time, "CLOCK_BOOTTIME"):
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.monotonic()
+        """Seconds since the machine started; see :func:`gateway.store.clock.steady`."""
+        return steady()
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+class StoreClock(SystemClock):
+    """The time by which all go who use ``store``: on PostgreSQL the database's, whatever this host believes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def now(self) -> datetime:
+        """The time, UTC-aware."""
+        return self._store.now()

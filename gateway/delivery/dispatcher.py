@@ -14,7 +14,7 @@ from random import Random
 from weakref import WeakSet
 
 from gateway.channels.base import Outcome
-from gateway.delivery.clock import SYSTEM_CLOCK, Clock
+from gateway.delivery.clock import Clock, StoreClock
 from gateway.delivery.lane import ChannelRuntime, Lane, LaneReport
 from gateway.delivery.notice import Notice, Notify, dead_letter, nobody
 from gateway.delivery.observers import Observers, Settled
@@ -22,6 +22,7 @@ from gateway.delivery.settlement import give_up, postpone
 from gateway.errors import StoreClosedError, StoreError
 from gateway.store.instants import EPOCH
 from gateway.store.operations import SMALLEST_STEP
+from gateway.store.rates import Grant, WantSlots
 from gateway.store.rows import Delivery, NewDelivery, Record, Recorded, WantExpired
 from gateway.store.store import Store
 
@@ -49,7 +50,7 @@ class Dispatcher:
     Args:
         store: where deliveries are claimed and recorded.
         channels: the channels by name; see :meth:`swap`.
-        clock: tells the time; it must be the one the outbox has.
+        clock: tells the time, the store's unless given; it must be the one the outbox has.
         random: jitter for retries.
         notify: told of dead letters and of channels that are parked, open again or hang.
         observers: told what becomes of each delivery.
@@ -63,12 +64,12 @@ class Dispatcher:
         self,
         store: Store,
         channels: Mapping[str, ChannelRuntime],
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock | None = None,
         random: Random | None = None,
         notify: Notify = nobody,
         observers: Observers | None = None,
     ) -> None:
-        self._store, self._clock, self._random = store, clock, random or Random()
+        self._store, self._clock, self._random = store, clock or StoreClock(store), random or Random()
         self._notify = notify
         self._observers = Observers() if observers is None else observers
         self._started = self._closed = False
@@ -100,6 +101,7 @@ class Dispatcher:
     def start(self) -> None:
         """Begin to look for due deliveries."""
         self._started = True
+        self._store.on_due(self.look)
         self._ensure_looking()
 
     def _ensure_looking(self) -> None:
@@ -245,6 +247,15 @@ class Dispatcher:
             return 0
 
     # the desk of the lanes
+
+    @property
+    def shares_rates(self) -> bool:
+        """Whether a channel's rate is kept by all processes on the store together."""
+        return self._store.shares_rates
+
+    def ask_for_slots(self, want: WantSlots) -> Future[Grant]:
+        """Ask the store for a part of a rate that is shared. Does not wait."""
+        return self._store.ask_for_slots(want)
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether ``delivery`` is still this process's to send."""

@@ -23,9 +23,10 @@ from gateway.config.rate import Rate
 from gateway.delivery.breaker import Breaker, BreakerPolicy, BreakerState
 from gateway.delivery.clock import Clock
 from gateway.delivery.notice import Notice, opened, parked, stuck
-from gateway.delivery.rate import RateLimiter
+from gateway.delivery.rate import Limiter, RateLimiter, SharedLimiter
 from gateway.delivery.settlement import Terms, give_up, postpone, settle
 from gateway.errors import StoreError
+from gateway.store.rates import Grant, WantSlots
 from gateway.store.rows import Attempt, Delivery, NewDelivery, Record, Recorded
 
 log = logging.getLogger("gateway.delivery")
@@ -124,6 +125,13 @@ class Asked:
 class Desk(Protocol):
     """What lanes ask of their dispatcher."""
 
+    @property
+    def shares_rates(self) -> bool:
+        """Whether a channel's rate is kept by several processes together."""
+
+    def ask_for_slots(self, want: WantSlots) -> Future[Grant]:
+        """Ask the store for a part of a rate that is shared. Does not wait."""
+
     def holds(self, delivery: Delivery) -> bool:
         """Whether ``delivery`` is still this process's to send."""
 
@@ -164,7 +172,7 @@ class Lane:
         self._changed = threading.Condition(lock)
         self._arrived = threading.Condition(lock)  # for those who wait for work alone: one is woken for each delivery
         self._queue: deque[Delivery] = deque()
-        self._limiter = RateLimiter(runtime.rate)
+        self._limiter = self._limiter_for(runtime.rate)
         self._breaker = Breaker(runtime.breaker)
         self._workers = self._idle = 0
         self._sending: set[Sending] = set()
@@ -226,8 +234,28 @@ class Lane:
         """Go on with other settings of the same channel."""
         with self._changed:
             if runtime.rate != self.runtime.rate:
-                self._limiter = RateLimiter(runtime.rate)
+                self._limiter = self._limiter_for(runtime.rate)
             self.runtime = runtime
+
+    def _limiter_for(self, rate: Rate | None) -> Limiter:
+        if rate is None or not self._desk.shares_rates:
+            return RateLimiter(rate)
+        return SharedLimiter(self.name, rate, self._ask_for_slots)
+
+    def _ask_for_slots(self, limiter: SharedLimiter, want: WantSlots) -> None:
+        """Have the store asked. The lock is held, so nobody waits here: the answer comes in another thread."""
+        try:
+            answer = self._desk.ask_for_slots(want)
+        except StoreError:  # it is closed, and what is queued stays owed
+            limiter.hear(None, self._clock.monotonic())
+            return
+        answer.add_done_callback(lambda done: self._hear_of_slots(limiter, done))
+
+    def _hear_of_slots(self, limiter: SharedLimiter, answer: Future[Grant]) -> None:
+        grant = None if answer.cancelled() or answer.exception() is not None else answer.result()
+        with self._changed:
+            limiter.hear(grant, self._clock.monotonic())
+            self._changed.notify_all()
 
     def is_quiet(self) -> bool:
         """Whether nothing is queued, being sent, or sent and not written down."""
@@ -306,7 +334,7 @@ class Lane:
             and self._unrecorded < MOST_UNRECORDED
             and not self._is_jammed()
             and self._breaker.permits(now)
-            and not self._limiter.wait(now)
+            and self._limiter.permits(now, len(self._queue))
         )
 
     def _begin(self, delivery: Delivery, *, hired: bool = False, is_awaited: bool = False) -> Sending:
@@ -411,9 +439,10 @@ class Lane:
         deadline = time.monotonic() + self.runtime.timeout
         with self._changed:
             while not self._is_jammed():
-                pause = self._limiter.wait(self._clock.monotonic())
-                if not pause and len(self._sending) < self.runtime.channel.width:
+                now = self._clock.monotonic()
+                if len(self._sending) < self.runtime.channel.width and self._limiter.permits(now, 1):
                     return self._begin(delivery, is_awaited=True)
+                pause = self._limiter.wait(now)
                 if time.monotonic() + pause >= deadline:
                     return None
                 self._changed.wait(pause or deadline - time.monotonic())

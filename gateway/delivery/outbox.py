@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 
-from gateway.delivery.clock import SYSTEM_CLOCK, Clock
+from gateway.delivery.clock import Clock, StoreClock
 from gateway.delivery.notification import Notification
 from gateway.delivery.payload import encode
 from gateway.store.rows import Acceptance, Accepted, NewDelivery, TransitionRow
@@ -27,13 +27,13 @@ class Outbox:
 
     Args:
         store: where.
-        clock: tells the time.
+        clock: tells the time, the store's unless given.
         has_room: whether this process would send a delivery to a channel at once;
             :meth:`~gateway.delivery.dispatcher.Dispatcher.has_room`.
     """
 
-    def __init__(self, store: Store, clock: Clock = SYSTEM_CLOCK, has_room: Callable[[str], bool] = no_room) -> None:
-        self._store, self._clock, self._has_room = store, clock, has_room
+    def __init__(self, store: Store, clock: Clock | None = None, has_room: Callable[[str], bool] = no_room) -> None:
+        self._store, self._clock, self._has_room = store, clock or StoreClock(store), has_room
 
     def accept(self, transition: Transition, notifications: Sequence[Notification]) -> Accepted:
         """Keep ``transition`` and ``notifications``, all or nothing; returns once they are on the disk.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from gateway.delivery.clock import SYSTEM_CLOCK, Clock
+from gateway.delivery.clock import Clock, StoreClock
 from gateway.errors import StoreClosedError, StoreError, StoreFullError
 from gateway.store.instants import EPOCH
 from gateway.store.operations import SMALLEST_STEP
@@ -49,10 +49,10 @@ class Sweeper:
         clock: tells the time; the one deliveries are stamped with.
     """
 
-    def __init__(self, store: Store, retention: Callable[[], Retention], clock: Clock = SYSTEM_CLOCK) -> None:
-        self._store, self._retention, self._clock = store, retention, clock
+    def __init__(self, store: Store, retention: Callable[[], Retention], clock: Clock | None = None) -> None:
+        self._store, self._retention, self._clock = store, retention, clock or StoreClock(store)
         self._offset: timedelta | None = None
-        self._trusted_from = clock.monotonic()
+        self._trusted_from = self._clock.monotonic()
         self._short = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gateway-sweeper", daemon=True)

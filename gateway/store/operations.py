@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -28,6 +29,7 @@ from sqlalchemy import (
 
 from gateway.store import ledger
 from gateway.store.bulk import execute_many
+from gateway.store.dialects import is_shared, next_ids, note_due, shard_of
 from gateway.store.instants import to_instant, to_milliseconds
 from gateway.store.rows import (
     Acceptance,
@@ -48,7 +50,6 @@ Operation = Callable[[Connection, int, Sequence[A]], Sequence[R]]
 
 _MILLISECOND = timedelta(milliseconds=1)
 
-_NEXT_IDS = text("UPDATE sequence SET last = last + :number RETURNING last")
 _INSERT_TRANSITION = text(
     "INSERT INTO transition (seq, id, occurred_at, received_at, source, kind, obj_name, flow_name, run_id, "
     "old_type, new_type, payload, matched) VALUES (:seq, :id, :occurred_at, :received_at, :source, :kind, :obj_name, "
@@ -56,12 +57,6 @@ _INSERT_TRANSITION = text(
 )
 _INSERT_DELIVERY = insert(delivery)
 _INSERT_ATTEMPT = insert(attempt)
-
-
-def next_ids(connection: Connection, number: int) -> range:
-    """``number`` ids that were never given before."""
-    last: int = connection.execute(_NEXT_IDS, {"number": number}).scalar_one()
-    return range(last - number + 1, last + 1)
 
 
 # accept
@@ -79,9 +74,10 @@ def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance])
         for seq, a in numbered
         if seq in new
     }
-    _insert_deliveries(connection, [one for deliveries in made.values() for one in deliveries])
+    _insert_deliveries(connection, node, [one for deliveries in made.values() for one in deliveries])
     unmatched = sum(not deliveries for deliveries in made.values())
-    ledger.count(connection, transitions=len(made), unmatched=unmatched, duplicates=len(acceptances) - len(made))
+    shard, duplicates = shard_of(connection, node), len(acceptances) - len(made)
+    ledger.count(connection, shard, transitions=len(made), unmatched=unmatched, duplicates=duplicates)
     return [Accepted(seq not in made, made.get(seq, ())) for seq in seqs]
 
 
@@ -98,6 +94,8 @@ def _insert_transitions(connection: Connection, rows: list[dict[str, Any]]) -> s
     if not rows:
         return set()
     seqs = [row["seq"] for row in rows]
+    if is_shared(connection):  # sorted, so that two nodes told of the same never wait for each other crosswise
+        rows = sorted(rows, key=itemgetter("id"))
     if execute_many(connection, _INSERT_TRANSITION, rows).rowcount == len(rows):
         return set(seqs)
     kept = select(transition.c.seq).where(transition.c.seq.between(seqs[0], seqs[-1]))
@@ -150,14 +148,16 @@ def _made(new: NewDelivery, id: int, seq: int, now: datetime, node: int, fallbac
     )
 
 
-def _insert_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> None:
+def _insert_deliveries(connection: Connection, node: int, deliveries: Sequence[Delivery]) -> None:
     if not deliveries:
         return
     execute_many(connection, _INSERT_DELIVERY, [_delivery_row(one) for one in deliveries])
     entries = ledger.Entries()
     for one in deliveries:
         entries.accepted(one.handler, one.channel, one.status)
-    entries.post(connection)
+    entries.post(connection, shard_of(connection, node))
+    if any(one.status == "pending" for one in deliveries):
+        note_due(connection)
 
 
 def _delivery_row(one: Delivery) -> dict[str, Any]:
@@ -219,7 +219,10 @@ _NOW: BindParameter[int] = bindparam("now")
 def _claiming(chosen: Select[int]) -> Any:
     """The statement that makes the chosen deliveries this node's and returns them."""
     values = {"status": "claimed", "owner": bindparam("node"), "updated_at": _NOW}
-    return update(delivery).where(delivery.c.id.in_(chosen)).values(values).returning(*delivery.c)
+    # What another node is claiming right now is passed over. Chosen apart and first: inside the condition,
+    # PostgreSQL might choose again for every row. SQLite knows no locks of rows and leaves that out.
+    first = chosen.with_for_update(skip_locked=True).cte("chosen")
+    return update(delivery).where(delivery.c.id.in_(select(first.c.id))).values(values).returning(*delivery.c)
 
 
 def _first(condition: ColumnElement[bool], order: ColumnElement[Any]) -> Select[int]:
@@ -273,6 +276,8 @@ _RELEASE = _RELEASE.values(status="pending", owner=null())
 def release(connection: Connection, node: int, arguments: Sequence[None]) -> list[int]:
     """Give back everything this node has claimed; how many that were."""
     released = connection.execute(_RELEASE, {"node": node}).rowcount
+    if released:
+        note_due(connection)
     return [released for _ in arguments]
 
 
@@ -287,8 +292,11 @@ class _Held:
     attempts: int
 
 
-_CLAIMED = select(delivery.c.id, delivery.c.owner, delivery.c.attempts).where(
-    delivery.c.id.in_(bindparam("ids", expanding=True)), delivery.c.status == "claimed"
+_CLAIMED = (
+    select(delivery.c.id, delivery.c.owner, delivery.c.attempts)
+    .where(delivery.c.id.in_(bindparam("ids", expanding=True)), delivery.c.status == "claimed")
+    .order_by(delivery.c.id)
+    .with_for_update()
 )
 _RECORD = (
     update(delivery)
@@ -313,10 +321,10 @@ def record(connection: Connection, node: int, records: Sequence[Record]) -> list
     """
     held = _held(connection, records)
     kept = [one.record for one in held.values()]
-    _write(connection, kept)
+    _write(connection, node, kept)
     _write_attempts(connection, list(held.values()))
     fallbacks = _insert_fallbacks(connection, node, kept)
-    ledger.count(connection, late_records=len(records) - len(held))
+    ledger.count(connection, shard_of(connection, node), late_records=len(records) - len(held))
     return [
         Recorded(kept=position in held, fallback=fallbacks.get(one.delivery.id)) for position, one in enumerate(records)
     ]
@@ -334,14 +342,16 @@ def _held(connection: Connection, records: Sequence[Record]) -> dict[int, _Held]
     return held
 
 
-def _write(connection: Connection, records: Sequence[Record]) -> None:
+def _write(connection: Connection, node: int, records: Sequence[Record]) -> None:
     if not records:
         return
     execute_many(connection, _RECORD, [_record_row(one) for one in records])
     entries = ledger.Entries()
     for one in records:
         entries.moved(one.delivery.handler, one.delivery.channel, "claimed", one.status)
-    entries.post(connection)
+    entries.post(connection, shard_of(connection, node))
+    if any(one.status == "pending" and one.due_at <= one.at for one in records):
+        note_due(connection)
 
 
 def _record_row(one: Record) -> dict[str, Any]:
@@ -384,7 +394,7 @@ def _insert_fallbacks(connection: Connection, node: int, records: Sequence[Recor
         one.delivery.id: _made(new, id, one.delivery.transition_seq, one.at, node, one.delivery.id)
         for id, (one, new) in zip(ids, falling, strict=True)
     }
-    _insert_deliveries(connection, list(made.values()))
+    _insert_deliveries(connection, node, list(made.values()))
     return made
 
 
@@ -401,15 +411,17 @@ class Order:
 
 def retry(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
     """Owe pending, dead or cancelled deliveries from now on, with all their attempts and time before them again."""
-    return [_retry(connection, order) for order in orders]
+    return [_retry(connection, node, order) for order in orders]
 
 
-def _retry(connection: Connection, order: Order) -> bool:
+def _retry(connection: Connection, node: int, order: Order) -> bool:
     found = _find(connection, order.delivery_id)
     if found is None or found.status not in ("pending", "dead", "cancelled"):
         return False
+    note_due(connection)
     _move(
         connection,
+        node,
         found,
         "pending",
         order.at,
@@ -423,41 +435,41 @@ def _retry(connection: Connection, order: Order) -> bool:
 
 def cancel(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
     """End pending deliveries. One that is being sent right now is not touched."""
-    return [_cancel(connection, order) for order in orders]
+    return [_cancel(connection, node, order) for order in orders]
 
 
-def _cancel(connection: Connection, order: Order) -> bool:
+def _cancel(connection: Connection, node: int, order: Order) -> bool:
     found = _find(connection, order.delivery_id)
     if found is None or found.status != "pending":
         return False
-    _move(connection, found, "cancelled", order.at, reason="cancelled")
+    _move(connection, node, found, "cancelled", order.at, reason="cancelled")
     return True
 
 
 def drop(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
     """Take dead letters out of the way: they are cancelled, their attempts stay."""
-    return [_drop(connection, order) for order in orders]
+    return [_drop(connection, node, order) for order in orders]
 
 
-def _drop(connection: Connection, order: Order) -> bool:
+def _drop(connection: Connection, node: int, order: Order) -> bool:
     found = _find(connection, order.delivery_id)
     if found is None or found.status != "dead":
         return False
-    _move(connection, found, "cancelled", order.at, reason="dropped")
+    _move(connection, node, found, "cancelled", order.at, reason="dropped")
     return True
 
 
 def _find(connection: Connection, delivery_id: int) -> Delivery | None:
-    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one_or_none()
+    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id).with_for_update()).one_or_none()
     return None if row is None else delivery_of(row)
 
 
-def _move(connection: Connection, one: Delivery, status: Status, at: datetime, **values: Any) -> None:
+def _move(connection: Connection, node: int, one: Delivery, status: Status, at: datetime, **values: Any) -> None:
     moved = update(delivery).where(delivery.c.id == one.id)
     connection.execute(moved.values(status=status, updated_at=to_milliseconds(at), **values))
     entries = ledger.Entries()
     entries.moved(one.handler, one.channel, one.status, status)
-    entries.post(connection)
+    entries.post(connection, shard_of(connection, node))
 
 
 # the wall clock
@@ -474,8 +486,11 @@ def follow_clock(connection: Connection, node: int, offsets: Sequence[timedelta]
         offsets: by how much the wall clock is ahead of the host's monotonic clock.
 
     The offset is kept in the store: of several processes on the host only the first to notice a
-    step moves the rows. Returns the step, zero for none.
+    step moves the rows. Returns the step, zero for none. Nodes on several hosts go by the database's
+    clock, which no host's has anything to do with.
     """
+    if is_shared(connection):
+        return [timedelta(0) for _ in offsets]
     return [_follow_clock(connection, offset // _MILLISECOND) * _MILLISECOND for offset in offsets]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select
 
 from gateway.store import ledger
+from gateway.store.dialects import shard_of
 from gateway.store.instants import to_milliseconds
 from gateway.store.schema import IS_ENDED, IS_UNMATCHED, about, attempt, delivery, transition
 
@@ -85,15 +86,16 @@ DELETE_CAUSES = DELETE_TRANSITIONS.where(~exists().where(delivery.c.transition_s
 
 def forget(connection: Connection, node: int, wishes: Sequence[Expired]) -> list[Forgotten]:
     """Delete what has expired, the oldest first. The ledger goes on counting it."""
-    return [_forget(connection, wish) for wish in wishes]
+    return [_forget(connection, node, wish) for wish in wishes]
 
 
-def _forget(connection: Connection, wish: Expired) -> Forgotten:
+def _forget(connection: Connection, node: int, wish: Expired) -> Forgotten:
     if connection.execute(TURN).first() is None:
         return Forgotten()
+    shard = shard_of(connection, node)
     deliveries, transitions = _forget_ended(connection, wish.ended_before, wish.limit)
     unmatched = _forget_unmatched(connection, wish.unmatched_before, wish.limit - deliveries)
-    ledger.count(connection, deliveries_forgotten=deliveries, transitions_forgotten=transitions + unmatched)
+    ledger.count(connection, shard, deliveries_forgotten=deliveries, transitions_forgotten=transitions + unmatched)
     return Forgotten(deliveries, transitions, unmatched)
 
 

@@ -11,17 +11,22 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Sequence,
     Table,
     Text,
     insert,
     inspect,
     literal_column,
     select,
+    true,
 )
+from sqlalchemy.schema import CreateSequence
 
 from gateway.errors import StoreError
+from gateway.store.dialects import is_shared
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of these tables. Whoever changes them raises it, and writes a revision in ``migrations/versions``."""
 
 metadata = MetaData()
 
@@ -40,7 +45,13 @@ about = Table(
 ahead of the host's monotonic clock when a dispatcher last looked."""
 
 sequence = Table("sequence", metadata, Column("last", Id, nullable=False))
-"""One row: the last id given to a transition, delivery or node. Ids only grow, also after deletions."""
+"""One row: the last id given to a transition, delivery or node. Ids only grow, also after deletions.
+
+SQLite only: on PostgreSQL every node would wait for that row, so there is :data:`ids` in its place.
+"""
+
+ids = Sequence("gateway_id")
+"""PostgreSQL only: gives out ids without anybody waiting. There, what is accepted later may be seen earlier."""
 
 transition = Table(
     "transition",
@@ -57,7 +68,7 @@ transition = Table(
     Column("old_type", Text),
     Column("new_type", Text, nullable=False),
     Column("payload", Text, nullable=False),
-    Column("matched", Boolean, nullable=False),
+    Column("matched", Boolean, nullable=False, server_default=true()),
 )
 
 delivery = Table(
@@ -142,51 +153,91 @@ ledger = Table(
     Column("handler", Text, primary_key=True),
     Column("channel", Text, primary_key=True),
     Column("account", Text, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("shard", Integer, primary_key=True, autoincrement=False, default=0),
+    Column("count", Id, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Counts kept in step with every change of a status; ``account`` is accepted, owed or one of the ends."""
+"""Counts kept in step with every change of a status; ``account`` is accepted, owed or one of the ends.
+
+A count is the sum over its shards. On SQLite there is one, on PostgreSQL one for each node at work, so that
+no node waits for another's transaction; see :func:`gateway.store.dialects.shard_of`.
+"""
 
 counter = Table(
     "counter",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("shard", Integer, primary_key=True, autoincrement=False, default=0),
+    Column("count", Id, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Counts that belong to no channel: transitions accepted, those of them unmatched, duplicates, rows deleted again."""
+"""Counts that belong to no channel: transitions accepted, those of them unmatched, duplicates, rows
+deleted again. In shards, too."""
+
+rate = Table(
+    "rate",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("granted", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Which of a channel's rate is used, by all nodes together; see :mod:`gateway.store.rates`."""
 
 
 def prepare(connection: Connection, store_id: str) -> None:
     """Create the tables in an empty database; leave those of our version alone.
 
     Raises:
-        StoreError: the tables are of a newer gateway, or of another program.
+        StoreError: the tables are of another version of the gateway, or of another program.
+    """
+    if version_of(connection) is None:
+        create(connection, store_id)
+    else:
+        recognise(connection)
+
+
+def create(connection: Connection, store_id: str) -> None:
+    """Create the tables, which are not there, and what is in them from the beginning."""
+    shared = is_shared(connection)
+    metadata.create_all(connection, [table for table in metadata.sorted_tables if not (shared and table is sequence)])
+    if shared:
+        connection.execute(CreateSequence(ids))
+    else:
+        connection.execute(insert(sequence).values(last=0))
+    connection.execute(insert(about).values(schema_version=SCHEMA_VERSION, store_id=store_id))
+
+
+def version_of(connection: Connection) -> int | None:
+    """The version of the tables; ``None`` when there are none.
+
+    Raises:
+        StoreError: the tables are of another program.
     """
     present = set(inspect(connection).get_table_names())
     if not present:
-        metadata.create_all(connection)
-        connection.execute(insert(about).values(schema_version=SCHEMA_VERSION, store_id=store_id))
-        connection.execute(insert(sequence).values(last=0))
-        return
-    recognise(connection)
+        return None
+    if not {about.name, delivery.name, ledger.name} <= present:
+        raise StoreError("the database holds the tables of another program; give the store one of its own")
+    version: int = connection.execute(select(about.c.schema_version)).scalar_one()
+    return version
 
 
 def recognise(connection: Connection) -> None:
-    """Make sure that the tables are ours and of a version we know.
+    """Make sure that the tables are ours and of our version.
 
     Raises:
-        StoreError: the tables are of a newer gateway, or of another program.
+        StoreError: there are none, or they are of another version of the gateway, or of another program.
     """
-    present = set(inspect(connection).get_table_names())
-    if about.name not in present or sequence.name not in present:
-        raise StoreError("the database holds the tables of another program; give the store a file of its own")
-    _refuse_newer(connection.execute(select(about.c.schema_version)).scalar_one())
-
-
-def _refuse_newer(version: int) -> None:
+    version = version_of(connection)
+    if version is None:
+        raise StoreError("there is no store yet: the database is empty")
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"the store was written by a newer gateway: its schema is version {version} and this gateway "
-            f"knows {SCHEMA_VERSION}; update the gateway, or point it at another file"
+            f"knows {SCHEMA_VERSION}; update the gateway, or point it at another store"
+        )
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"the store was written by an older gateway: its schema is version {version} and this gateway "
+            f"needs {SCHEMA_VERSION}; stop the gateways that use it and run `gateway migrate`"
         )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -23,11 +23,9 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StoreError
-from gateway.store import schema
-from gateway.store.locks import LONGEST_WAIT, LockFile
-from gateway.store.questions import Questions
+from gateway.store.locks import CAN_SHARE, LONGEST_WAIT, LockFile
+from gateway.store.reader import QUERY_LIMIT, READERS
 from gateway.store.room import Gauge, Room
-from gateway.store.store import Database, Store
 from gateway.store.translation import translated
 from gateway.store.upkeep import COMPANIONS, SqliteUpkeep, measured
 from gateway.store.whereabouts import Whereabouts
@@ -36,10 +34,6 @@ T = TypeVar("T")
 Sync = Literal["full", "normal"]
 
 PREFIX = "sqlite:///"
-QUERY_LIMIT = 2.0
-"""Seconds a query may take: a reader that lingers keeps the WAL from being used again, and it grows."""
-
-READERS = 4
 _FOREIGN_BUSY_MILLISECONDS = 5000
 _STEPS_BETWEEN_LOOKS = 5000
 
@@ -51,37 +45,6 @@ _WRITER_PRAGMAS = (
     "cache_size = -8000",
     "foreign_keys = ON",
 )
-
-
-def open_store(
-    url: str, sync: Sync = "full", *, base: Path = Path(), node_ttl: timedelta = timedelta(seconds=10)
-) -> Store:
-    """Open the store at ``url``, creating the file and its folder if need be.
-
-    Args:
-        url: ``sqlite:///relative/path.db`` or ``sqlite:////absolute/path.db``.
-        sync: ``"full"``: what is accepted is on the disk. ``"normal"``: it survives the death of the
-            process, and the last moments are lost when the power fails.
-        base: where a relative path starts.
-        node_ttl: how long another process may be silent before its claims are taken from it.
-
-    Raises:
-        StoreError: the file cannot be opened, is not a store, or was written by a newer gateway.
-    """
-    file = SqliteFile(base / sqlite_path(url), sync)
-    return Store(file.open, node_ttl.total_seconds())
-
-
-def open_reader(url: str, *, base: Path = Path()) -> Reader:
-    """Open the store at ``url`` for questions alone; see :func:`open_store`.
-
-    Raises:
-        StoreError: there is none, it is not a store, or it was written by a newer gateway.
-    """
-    path = (base / sqlite_path(url)).absolute()
-    if not path.is_file():
-        raise StoreError(f"there is no store {path}")
-    return Reader(path)
 
 
 def sqlite_path(url: str) -> Path:
@@ -99,7 +62,7 @@ class SqliteFile:
     path: Path
     sync: Sync
 
-    def open(self) -> Database:
+    def open(self) -> SqliteDatabase:
         """Open files and connections for the current process.
 
         Raises:
@@ -118,15 +81,18 @@ class SqliteFile:
 class SqliteDatabase:
     """The open files of one process: the writing connection, the readers, the two lock files."""
 
+    shares_rates = False
+    migrates = True
+
     def __init__(self, path: Path, sync: Sync) -> None:
         self._path = path
         self._write_lock = LockFile(path.with_name(f"{path.name}.lock"))
-        self.presence = LockFile(path.with_name(f"{path.name}.open"))
+        self._presence = LockFile(path.with_name(f"{path.name}.open"))
         self._writing_engine = _writing_engine(path, sync)
-        self._reading_engine = _reading_engine(path)
+        self._readers = SqliteReaders(path)
         self._writing: Connection | None = None
         files = [path.with_name(path.name + companion) for companion in COMPANIONS]
-        self._whereabouts = Whereabouts([*files, self._write_lock.path, self.presence.path])
+        self._whereabouts = Whereabouts([*files, self._write_lock.path, self._presence.path])
         self.upkeep = SqliteUpkeep(path, self._write_lock, lambda: self._writing)
 
     @contextmanager
@@ -146,34 +112,60 @@ class SqliteDatabase:
         Raises:
             StoreError: it took longer than ``seconds``.
         """
-        return _read(self._reading_engine, query, seconds)
+        return self._readers.read(query, seconds)
+
+    def is_alone(self) -> bool:
+        """Whether no other process has the store open. From now on, this one has.
+
+        Raises:
+            StoreError: another has, and on this system only one can.
+        """
+        alone = self._presence.try_take()
+        if not CAN_SHARE:
+            if not alone:
+                raise StoreError("another process has the store open, and here only one can")
+            return True
+        self._presence.try_take(shared=True)
+        return alone
+
+    def now(self) -> datetime:
+        """The time by the host's clock, which all processes on the file share."""
+        return datetime.now(UTC)
+
+    def listen(self, heard: Callable[[], object]) -> None:
+        """Nothing is heard of other processes on a file: whoever must know of their work looks into it."""
 
     def close(self) -> None:
         """Close everything. The lock is held, because the last connection to close checkpoints."""
         with self._write_lock.held(LONGEST_WAIT):
             if self._writing is not None:
                 self._writing.close()
-            self._reading_engine.dispose()
+            self._readers.close()
             self._writing_engine.dispose()
         self._write_lock.close()
-        self.presence.close()
+        self._presence.close()
 
 
-class Reader(Questions):
-    """A store that is only asked: it joins no other process there, waits for none and needs no room on the disk."""
+class SqliteReaders:
+    """The reading connections of one process to the file at ``path``, which must be there."""
 
     def __init__(self, path: Path) -> None:
         self._gauge = Gauge(lambda: measured(path))
         self._engine = _reading_engine(path)
-        try:
-            self.ask(schema.recognise)
-        except StoreError:
-            self.close()
-            raise
 
-    def ask(self, query: Callable[[Connection], T]) -> T:
-        """What ``query`` finds, on a read-only connection."""
-        return _read(self._engine, query, QUERY_LIMIT)
+    def read(self, query: Callable[[Connection], T], seconds: float = QUERY_LIMIT) -> T:
+        """What ``query`` finds in one consistent view.
+
+        Raises:
+            StoreError: it took longer than ``seconds``.
+        """
+        with (
+            translated(),
+            self._engine.connect() as connection,
+            connection.begin(),
+            _time_limit(connection, seconds),
+        ):
+            return query(connection)
 
     def room(self) -> Room:
         """How much room there is on the disk."""
@@ -182,11 +174,6 @@ class Reader(Questions):
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-
-
-def _read(engine: Engine, query: Callable[[Connection], T], seconds: float) -> T:
-    with translated(), engine.connect() as connection, connection.begin(), _time_limit(connection, seconds):
-        return query(connection)
 
 
 def _writing_engine(path: Path, sync: Sync) -> Engine:

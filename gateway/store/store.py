@@ -6,6 +6,7 @@ read-only connection. A store knows the process it was opened in: in a forked ch
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -20,10 +21,12 @@ from weakref import WeakSet
 from sqlalchemy import Connection, select
 
 from gateway.errors import StoreClosedError, StoreError, StoreFullError
-from gateway.store import nodes, operations, retention, schema
-from gateway.store.locks import CAN_SHARE, LockFile
+from gateway.store import nodes, operations, rates, retention, schema
+from gateway.store.dialects import lock_schema
+from gateway.store.migration import migrate
 from gateway.store.operations import Order
 from gateway.store.questions import Questions
+from gateway.store.rates import Grant, WantSlots
 from gateway.store.retention import Expired, Forgotten
 from gateway.store.room import Gauge, Room, Upkeep
 from gateway.store.rows import (
@@ -46,16 +49,31 @@ LONGEST_BEAT = 5.0
 
 
 class Database(Protocol):
-    """The open files and connections of one process."""
+    """The open files and connections of one process.
 
-    presence: LockFile
+    Attributes:
+        shares_rates: channels' rates are kept by all its processes together, not by each for itself.
+        migrates: who opens it alone brings the tables of an older gateway up to date, unasked.
+    """
+
+    shares_rates: bool
+    migrates: bool
 
     @property
     def upkeep(self) -> Upkeep | None:
         """How its files are looked after; ``None`` for a server, which does that itself."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        """The writing connection for the length of one transaction, alone among all processes."""
+        """The writing connection for the length of one transaction."""
+
+    def is_alone(self) -> bool:
+        """Whether certainly no other process has the database open. From now on, this one has."""
+
+    def now(self) -> datetime:
+        """The time all its processes go by, UTC-aware."""
+
+    def listen(self, heard: Callable[[], object]) -> None:
+        """Call ``heard`` from now on when another process leaves something due, if that can be known."""
 
     def read(self, query: Callable[[Connection], T], seconds: float = ...) -> T:
         """What ``query`` finds in one consistent view, within ``seconds``."""
@@ -78,12 +96,20 @@ class Session:
         self.config_hash = config_hash
         self._ttl = node_ttl
         self._watch = nodes.Watch()
+        self._watched = time.monotonic()
+        self._anew = False
         self.gauge = Gauge(None if database.upkeep is None else database.upkeep.measure)
         self.store_id, self.node = self._joined()
         self._beaten = time.monotonic()
-        beat_every = node_ttl / (nodes.PATIENCE + 1)
+        self._beat_every = node_ttl / (nodes.PATIENCE + 1)
         self.writer = Writer(
-            database.transaction, lambda: self.node, self.beat, beat_every, committed, relieve=self.relieve
+            database.transaction,
+            lambda: self.node,
+            self.beat,
+            self._beat_every,
+            committed,
+            relieve=self.relieve,
+            doubted=self._doubt,
         )
         self.writer.start()
 
@@ -100,26 +126,20 @@ class Session:
     def _join(self) -> tuple[str, int]:
         """Make the tables if they are not there, and enter this process as a node."""
         with self.database.transaction() as connection:
+            lock_schema(connection)
+            alone = self.database.is_alone()
+            if alone and self.database.migrates:
+                migrate(connection)
             schema.prepare(connection, token_hex(4))
-            if self._is_alone():
+            if alone:
                 nodes.forget_all(connection)
             store_id = connection.execute(select(schema.about.c.store_id)).scalar_one()
             return store_id, nodes.register(connection, self.config_hash)
 
-    def _is_alone(self) -> bool:
-        """Whether no other process has the store open. From now on, this one has."""
-        alone = self.database.presence.try_take()
-        if not CAN_SHARE:
-            if not alone:
-                raise StoreError("another process has the store open, and here only one can")
-            return True
-        self.database.presence.try_take(shared=True)
-        return alone
-
     def beat(self) -> Future[Beat] | None:
         """Ask for a heartbeat. ``None`` when the store is closing."""
         asked_at = time.monotonic()
-        heartbeat = nodes.Heartbeat(self.config_hash, self._watch.silent())
+        heartbeat = nodes.Heartbeat(self.config_hash, self._watch.silent(), self._anew)
         with suppress(StoreClosedError):
             beat = self.writer.submit(nodes.beat, heartbeat)
             beat.add_done_callback(lambda done: self._beaten_by(done, asked_at))
@@ -129,8 +149,19 @@ class Session:
     def _beaten_by(self, beat: Future[Beat], asked_at: float) -> None:
         if beat.exception() is None:
             found = beat.result()
+            self._watch_others(found, asked_at)
+            if not self._anew or found.node != self.node:
+                self._anew, self.node, self._beaten = False, found.node, asked_at
+
+    def _watch_others(self, found: Beat, asked_at: float) -> None:
+        """Beats out of turn, for somebody who asks whether he may send, say nothing of the others' silence."""
+        if asked_at - self._watched >= self._beat_every / 2:
+            self._watched = asked_at
             self._watch.saw(found.others)
-            self.node, self._beaten = found.node, asked_at
+
+    def _doubt(self) -> None:
+        """What we claimed last may be ours without our knowing: give all of it back, and be another node."""
+        self._anew, self._beaten = True, -math.inf
 
     def seconds_since_beat(self) -> float:
         """How long ago our last heartbeat that is on the disk was asked for."""
@@ -191,6 +222,7 @@ class Store(Questions):
         self._closed = False
         self._config_hash = ""
         self._watchers: tuple[Callable[[Commit], object], ...] = ()
+        self._heard: Callable[[], object] | None = None
         self._session: Session | None = self._new_session()
         _stores.add(self)
 
@@ -198,10 +230,14 @@ class Store(Questions):
         with translated():
             database = self._open_database()
         try:
-            return Session(database, self._node_ttl, self._config_hash, self._committed)
+            session = Session(database, self._node_ttl, self._config_hash, self._committed)
         except BaseException:
             database.close()
             raise
+        self._now, self._shares_rates = database.now, database.shares_rates
+        if self._heard is not None:
+            database.listen(self._heard)
+        return session
 
     def _current(self) -> Session:
         return self._session or self._reopened()
@@ -230,6 +266,23 @@ class Store(Questions):
     def node(self) -> int:
         """The id this process claims under. It changes when the others had given us up, and in a forked child."""
         return self._current().node
+
+    @property
+    def shares_rates(self) -> bool:
+        """Whether a channel's rate is kept by all nodes together; see :meth:`ask_for_slots`."""
+        return self._shares_rates
+
+    def now(self) -> datetime:
+        """The time all processes on the store go by, UTC-aware: the host's clock, or the database's."""
+        return self._now()
+
+    def on_due(self, heard: Callable[[], object]) -> None:
+        """Call ``heard`` from now on when another process leaves something due, where that can be known.
+
+        A hint that may come for nothing, and may not come: whoever must know looks every second or so.
+        """
+        self._heard = heard
+        self._current().database.listen(heard)
 
     def holds(self, delivery: Delivery) -> bool:
         """Whether ``delivery`` is certainly still ours, so that we may send it.
@@ -313,6 +366,10 @@ class Store(Questions):
     def drop(self, delivery_id: int, now: datetime) -> Future[bool]:
         """Take a dead letter out of the way: it is cancelled; ``False`` if it is not dead."""
         return self._current().writer.submit(operations.drop, Order(delivery_id, now))
+
+    def ask_for_slots(self, want: WantSlots) -> Future[Grant]:
+        """Ask for a part of a rate that all nodes keep together."""
+        return self._current().writer.submit(rates.grant, want)
 
     def follow_clock(self, offset: timedelta) -> Future[timedelta]:
         """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""

@@ -17,11 +17,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import StoreClosedError, StoreError, StoreFullError
+from gateway.errors import StoreClosedError, StoreDoubtError, StoreError, StoreFullError
 from gateway.store.operations import Operation
-from gateway.store.translation import translate
+from gateway.store.translation import is_deadlock, is_passing, translate
 
 log = logging.getLogger("gateway.store")
 
@@ -64,6 +64,7 @@ class Writer:
         beat_every: seconds.
         committed: told of every transaction; must not raise.
         relieve: makes room after a change was refused for want of it, as far as it can; must not raise.
+        doubted: told when it is not known whether a transaction was committed; must not raise.
     """
 
     def __init__(
@@ -74,12 +75,13 @@ class Writer:
         beat_every: float,
         committed: Callable[[Commit], object] | None = None,
         relieve: Callable[[], object] = lambda: None,
+        doubted: Callable[[], object] = lambda: None,
     ) -> None:
         self._transaction, self._node = transaction, node
         self._beat, self._beat_every = beat, beat_every
         self._relieve = relieve
         self._beat_at = time.monotonic() + beat_every
-        self._committed = committed
+        self._committed, self._doubted = committed, doubted
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closing = self._failing = False
@@ -153,11 +155,9 @@ class Writer:
             return []
         began = time.monotonic()
         try:
-            results = self._run_together(batch)
-        except (OperationalError, StoreError) as error:
-            return self._fail(batch, translate(error))
+            results = self._run_again_after_deadlock(batch)
         except Exception as error:
-            return self._commit_singly(batch, error)
+            return self._fail(batch, translate(error)) if is_passing(error) else self._commit_singly(batch, error)
         if self._failing:
             self._failing = False
             log.warning("the store takes changes again")
@@ -166,6 +166,15 @@ class Writer:
         for request, result in results:
             request.future.set_result(result)
         return []
+
+    def _run_again_after_deadlock(self, batch: list[Request]) -> list[tuple[Request, Any]]:
+        try:
+            return self._run_together(batch)
+        except DBAPIError as error:
+            if not is_deadlock(error):
+                raise
+        log.warning("two nodes waited for each other, and this one tries again")
+        return self._run_together(batch)
 
     def _run_together(self, batch: list[Request]) -> list[tuple[Request, Any]]:
         results: list[tuple[Request, Any]] = []
@@ -189,6 +198,8 @@ class Writer:
             log.error("the store takes no changes", extra={"error": str(error)})
         if isinstance(error, StoreFullError):
             self._relieve()
+        if isinstance(error, StoreDoubtError):
+            self._doubted()
         for request in batch:
             if not request.kept:
                 request.future.set_exception(error)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.notification import Notification
 from gateway.delivery.outbox import Outbox
 from gateway.store.ledger import total
+from gateway.store.opening import open_store
 from gateway.store.rows import Accepted, Delivery, DeliveryHistory, LedgerLine
-from gateway.store.sqlite import open_store
 from gateway.testing.builders import notification, transition
 from gateway.testing.channel import ScriptedChannel
 
@@ -69,8 +68,8 @@ def runtimes_of() -> Callable[..., dict[str, ChannelRuntime]]:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'gateway.db'}"
+def url(any_url: str) -> str:
+    return any_url
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from gateway.config.rate import Rate
 from gateway.delivery.breaker import BreakerPolicy
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.outbox import Outbox
+from gateway.store.opening import open_store
 from gateway.store.rows import DeliveryFilter
-from gateway.store.sqlite import open_store
 from gateway.testing.builders import notification, transition
 from gateway.testing.channel import ScriptedChannel
 from gateway.testing.clock import HandMovedClock
@@ -458,10 +458,10 @@ def test_an_attempt_that_outlasts_its_limit_is_reported(open_desk: Any, until: U
 
 @pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)], ids=["forwards", "backwards"])
 def test_a_wall_clock_that_is_set_neither_freezes_retries_nor_fires_them_early(
-    url: str, step: timedelta, runtimes_of: Any, until: Until
+    sqlite_url: str, step: timedelta, runtimes_of: Any, until: Until
 ) -> None:
     clock, oncall = HandMovedClock(), ScriptedChannel(script=[BUSY])
-    store = open_store(url)
+    store = open_store(sqlite_url)
     slow_retry = RetryConfig(first="10m", max="10m")
     dispatcher = Dispatcher(store, runtimes_of(oncall, retry=slow_retry), clock)
     outbox = Outbox(store, clock, dispatcher.has_room)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.store.sqlite import open_reader
+from gateway.store.opening import open_reader
 
 JSON, LINES = "application/json", "application/x-ndjson"
 PATH = "/api/v1/transitions"

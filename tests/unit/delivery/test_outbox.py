@@ -8,7 +8,7 @@ import pytest
 
 from gateway.delivery.outbox import Outbox
 from gateway.delivery.payload import decode
-from gateway.store.sqlite import open_store
+from gateway.store.opening import open_store
 from gateway.store.store import Store
 from gateway.testing.builders import notification, transition
 from gateway.testing.clock import HandMovedClock

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.store.nodes import PATIENCE, Watch
+from gateway.store.opening import open_store
 from gateway.store.rows import Record
-from gateway.store.sqlite import open_store
 from gateway.store.store import Session, Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
 

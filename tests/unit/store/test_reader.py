@@ -7,13 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreError
-from gateway.store.sqlite import open_reader, open_store
+from gateway.store.opening import has_store, open_reader, open_store
 from gateway.testing.builders import acceptance, new_delivery
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/gateway.db"
 
 
 def test_a_reader_sees_what_a_running_gateway_commits_and_is_no_node(url: str) -> None:
@@ -41,9 +36,12 @@ def test_a_transition_is_found_by_its_id(url: str) -> None:
 
 
 def test_a_reader_makes_no_store(url: str, tmp_path: Path) -> None:
+    assert not has_store(url)
+
     with pytest.raises(StoreError, match="there is no store"):
         open_reader(url)
 
+    assert not has_store(url)
     assert list(tmp_path.iterdir()) == []
 
 

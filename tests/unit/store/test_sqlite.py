@@ -16,9 +16,15 @@ from sqlalchemy.dialects import sqlite
 
 from gateway.errors import StoreError
 from gateway.store import operations, queries, schema
-from gateway.store.sqlite import SqliteDatabase, open_reader, open_store
+from gateway.store.opening import open_reader, open_store
+from gateway.store.sqlite import SqliteDatabase
 from gateway.store.store import Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
+
+
+@pytest.fixture
+def url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture
@@ -160,7 +166,7 @@ def test_a_file_that_is_no_store_of_ours_is_refused_and_left_alone(
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a\0b", "postgresql://db/x", "gateway.db"]
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///a\0b", "mysql://db/x", "gateway.db"]
 )
 def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match=r"sqlite:///var/gateway\.db"):
@@ -182,3 +188,28 @@ def test_instants_keep_their_milliseconds(store: Store) -> None:
     store.accept(acceptance(new_delivery(), now=moment)).result()
 
     assert store.deliveries()[0].created_at == MOMENT + timedelta(milliseconds=123)
+
+
+# the wall clock
+
+
+@pytest.mark.parametrize(("step", "moved"), [(3600, 3600), (-3600, -3600), (1, 0)])
+def test_what_is_pending_follows_a_wall_clock_that_was_set(store: Store, step: int, moved: int) -> None:
+    store.accept(acceptance(new_delivery())).result()
+    offset = timedelta(days=20_000)
+    assert store.follow_clock(offset).result() == timedelta(0)
+
+    assert store.follow_clock(offset + step * timedelta(seconds=1)).result() == moved * timedelta(seconds=1)
+
+    assert store.next_due() == {"oncall": MOMENT + moved * timedelta(seconds=1)}
+    assert store.next_give_up() == MOMENT + timedelta(days=1) + moved * timedelta(seconds=1)
+
+
+def test_a_step_of_the_clock_that_another_process_has_followed_is_not_followed_twice(store: Store) -> None:
+    store.accept(acceptance(new_delivery())).result()
+    offsets = [timedelta(days=1), timedelta(days=2), timedelta(days=2)]
+
+    steps = [store.follow_clock(offset).result() for offset in offsets]
+
+    assert steps == [timedelta(0), timedelta(days=1), timedelta(0)]
+    assert store.next_due() == {"oncall": MOMENT + timedelta(days=1)}
