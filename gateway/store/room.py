@@ -103,7 +103,7 @@ class Upkeep(Protocol):
     """What a database in files of our own needs now and then. A server keeps itself."""
 
     def measure(self) -> Measured:
-        """Look at the disk."""
+        """Look at the disk; raises ``OSError`` if it is not there."""
 
     def relieve(self) -> None:
         """Give up the ballast, because a change was refused for want of room. Called by the writer. Never raises."""
@@ -152,7 +152,10 @@ class Gauge:
         full = self._refused_at is not None and now - self._refused_at < HOLD_SECONDS
         if self._measure is None:
             return Room(full=full)
-        found = self._measure()
+        try:
+            found = self._measure()
+        except OSError:  # its folder is gone; the writer will say so
+            return Room(full=full)
         return Room(
             free=found.free,
             size=found.size,

@@ -29,7 +29,11 @@ COMPANIONS = ("", "-wal", "-shm")
 
 
 def measured(path: Path, reusable: int = 0) -> Measured:
-    """How much room the store in the file ``path`` takes, and has; ``reusable`` as far as known."""
+    """How much room the store in the file ``path`` takes, and has; ``reusable`` as far as known.
+
+    Raises:
+        OSError: its folder is not there.
+    """
     usage = shutil.disk_usage(path.parent)
     size = sum(_taken(path.with_name(path.name + companion)) for companion in COMPANIONS)
     return Measured(usage.total, usage.free, size, reusable, _taken(_ballast_of(path)))
@@ -59,15 +63,15 @@ class SqliteUpkeep:
         self._empty = _number(raw, "freelist_count") * _number(raw, "page_size")
 
     def measure(self) -> Measured:
-        """Look at the disk."""
+        """Look at the disk; raises ``OSError`` if it is not there."""
         return measured(self._path, self._empty)
 
     def restock(self) -> bool:
         """Make the ballast whole; whether it is."""
-        wanted = ballast_on(shutil.disk_usage(self._path.parent).total)
-        if _taken(self._ballast) >= wanted:
-            return True
         try:
+            wanted = ballast_on(shutil.disk_usage(self._path.parent).total)
+            if _taken(self._ballast) >= wanted:
+                return True
             self._ballast.unlink(missing_ok=True)
             with open(self._ballast, "xb", opener=_private) as file:
                 _fill(file, wanted)

@@ -70,6 +70,17 @@ def test_a_ballast_that_cannot_be_made_is_no_error(store: Store, ballast: Path) 
     assert not store.restock()
 
 
+def test_of_a_store_whose_folder_is_gone_nothing_is_known(tmp_path: Path, until: Callable[..., None]) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/var/gateway.db")
+    assert store.room().free
+
+    (tmp_path / "var").rename(tmp_path / "elsewhere")
+
+    until(lambda: store.room().free is None)
+    assert not store.restock()
+    store.close()
+
+
 def fill(store: Store, rows: int) -> None:
     store.accept_all([acceptance() for _ in range(rows)]).result()
 
