@@ -56,11 +56,13 @@ class SqliteUpkeep:
         self._path, self._lock, self._writing = path, lock, writing
         self._ballast = _ballast_of(path)
         self._empty = 0
+        self._page = 0
 
     def note_empty(self, connection: Connection) -> None:
         """Remember how much of the file is empty. Called in every transaction; costs a few microseconds."""
         raw = _raw(connection)
-        self._empty = _number(raw, "freelist_count") * _number(raw, "page_size")
+        self._page = self._page or _number(raw, "page_size")
+        self._empty = _number(raw, "freelist_count") * self._page
 
     def measure(self) -> Measured:
         """Look at the disk; raises ``OSError`` if it is not there."""
