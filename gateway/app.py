@@ -133,7 +133,7 @@ class Gateway:
         )
         self._outbox = Outbox(self._store, clock, has_room=self._dispatcher.has_room)
         self._backlog = Backlog()
-        self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset))
+        self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset), clock)
         self._heartbeat = Heartbeat(lambda: self._ruleset.pulse, self.is_well, self.observers, transport)
         self._rounds = Rounds(lambda: self._ruleset, self._store, self._ops.notify, clock)
         self._dispatcher.start()

@@ -12,7 +12,7 @@ from gateway import Task, states
 from gateway.app import Gateway
 from gateway.channels import Recording
 from gateway.store.ledger import total
-from gateway.store.sqlite import open_store
+from gateway.store.opening import open_store
 from gateway.testing.builders import acceptance, new_delivery
 
 Until = Callable[..., None]

@@ -12,14 +12,19 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreError, StoreFullError
+from gateway.store.opening import open_store
 from gateway.store.retention import Expired
 from gateway.store.room import ballast_on
-from gateway.store.sqlite import open_store
 from gateway.store.store import Store
 from gateway.store.translation import translate
 from gateway.testing.builders import MOMENT, acceptance
 
 LATER = MOMENT + timedelta(hours=1)
+
+
+@pytest.fixture
+def url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 @pytest.fixture
