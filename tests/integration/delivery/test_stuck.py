@@ -177,7 +177,7 @@ def test_a_plugin_of_one_send_at_a_time_gets_its_only_place_filled(opened, hangi
 def test_a_channel_with_too_many_stuck_attempts_is_parked_until_one_returns(opened, hanging, until) -> None:
     hanging._hangs_left = 1000
     desk = opened()
-    deliveries = [desk.tell() for _ in range(MOST_STUCK + 4)]
+    deliveries = [desk.tell() for _ in range(MOST_STUCK + 20)]
 
     until(lambda: desk.report().stuck >= MOST_STUCK)
     until(lambda: desk.report().sending == 0 and desk.report().queued == 0)
