@@ -17,7 +17,7 @@ from gateway.config.duration import parse_duration
 from gateway.delivery.reasons import WHY
 from gateway.observe.specs import METRICS
 from gateway.ops import TITLES
-from gateway.store.sqlite import open_reader
+from gateway.store.opening import open_reader
 
 PAGE = (Path(__file__).parent.parent / "docs" / "operating.md").read_text()
 PARTS = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

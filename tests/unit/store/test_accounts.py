@@ -19,9 +19,9 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, create_engine, event, func, select
 
 from gateway.store import ledger, nodes, operations, retention, schema
+from gateway.store.instants import to_milliseconds
 from gateway.store.operations import Order
 from gateway.store.retention import Expired
-from gateway.store.instants import to_milliseconds
 from gateway.store.rows import Attempt, Delivery, Record, Want, WantExpired
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
 
