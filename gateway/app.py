@@ -173,7 +173,10 @@ class Gateway:
 
     def is_well(self) -> bool:
         """Whether what is due is looked for, and the store took something of ours lately."""
-        return self._dispatcher.is_alive() and self._store.seconds_since_beat() < LONGEST_SILENCE
+        try:
+            return self._dispatcher.is_alive() and self._store.seconds_since_beat() < LONGEST_SILENCE
+        except StoreError:  # it is closed, or cannot be opened in this process
+            return False
 
     # transitions
 

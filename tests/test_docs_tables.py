@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from gateway.channels.reasons import REASONS
+from gateway.observe.specs import METRICS, Spec
 from gateway.rules import (
     evaluator,
     expression,
@@ -169,6 +170,14 @@ def reasons() -> str:
     return table(["Reason", "Meaning"], [told[0], status, *told[1:]])
 
 
+def metrics() -> str:
+    def cell(spec: Spec) -> str:
+        return ", ".join(map(code, spec.labels)) + (" · of the store" if spec.of_store else "")
+
+    rows = ((code(spec.name), spec.kind, cell(spec).removeprefix(" · "), spec.meaning) for spec in METRICS)
+    return table(["Metric", "Type", "Labels", "Meaning"], rows)
+
+
 def layers() -> str:
     """The layers of the architecture's test, without parts that do not exist yet."""
     spec = importlib.util.spec_from_file_location("architecture", Path(__file__).with_name("test_architecture.py"))
@@ -195,6 +204,7 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("expressions.md", "limits"): limits,
     ("delivery.md", "reasons"): reasons,
     ("architecture.md", "layers"): layers,
+    ("operating.md", "metrics"): metrics,
 }
 
 
@@ -215,7 +225,7 @@ def test_a_table_says_what_the_code_does(page: str, name: str) -> None:
         assert told == made
 
 
-@pytest.mark.parametrize("page", ["expressions.md", "delivery.md", "architecture.md"])
+@pytest.mark.parametrize("page", ["expressions.md", "delivery.md", "architecture.md", "operating.md"])
 def test_every_table_between_marks_is_made_here(page: str) -> None:
     marked = re.findall(r"<!-- begin: (.+) -->", (DOCS / page).read_text())
 

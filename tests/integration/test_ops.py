@@ -80,8 +80,9 @@ def test_a_channel_that_is_up_again_is_told_to_those_who_heard_that_it_was_down(
     until(lambda: len(sent.messages) == 1)
     gateway._ops.notify(opened_again("lost"))
     gateway._ops.notify(opened_again("lost"))
-    gateway._ops.notify(opened_again("box"))
+    gateway._ops.notify(opened_again("never-down"))
     until(lambda: len(sent.messages) == 2)
+    assert gateway.store.counters()["transitions"] == 3
 
     assert [message.title for message in sent.messages] == [
         "my flows: a channel is down",

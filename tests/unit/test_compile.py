@@ -34,6 +34,13 @@ def told(text: str, severity: str = "error", **templates: str) -> list[str]:
         (BOX + TOLD + '[channel.a]\nurl = "record://a"\nfallback = "a"', "lead back to this channel"),
         (BOX + TOLD + '[channel.g]\nall = "box"\n[channel.a]\nurl = "record://a"\nfallback = "g"', "is a group"),
         (BOX + TOLD + '[gateway]\nops = "bx"', "there is no channel 'bx'"),
+        (BOX + TOLD + '[gateway]\nheartbeat = "ftp://h/x"', "gateway.heartbeat: must begin with http:// or https://"),
+        (BOX + TOLD + '[gateway]\nheartbeat = "http://"', "gateway.heartbeat: must begin with http:// or https://"),
+        (
+            BOX + TOLD + '[gateway]\nheartbeat = { env = "SURELY_NOT_SET" }',
+            "gateway.heartbeat: the environment variable",
+        ),
+        (BOX + TOLD + '[gateway]\nheartbeat = { file = "lost" }', "gateway.heartbeat: the file"),
         (BOX + TOLD + 'template = "lost.md.j2"', "there is no template of this name"),
         (BOX + TOLD + 'template = "kown.md.j2"', "did you mean 'known.md.j2'"),
         (BOX + TOLD + 'when = "state is faild"', "6:18: handler.told.when: unknown test 'faild'"),
@@ -136,3 +143,39 @@ def test_a_check_that_raises_is_reported_by_handler() -> None:
     ruleset.match(Transition.of(Obj("task", "load"), None, Failed(result={"n": "x"})), errors)
 
     assert [(handler.name, type(error)) for handler, error in errors] == [("told", TypeError)]
+
+
+def test_a_heartbeat_has_its_secret_filled_in_and_shows_it_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEAT", "https://hc.example.org/5ecret")
+    text = BOX + TOLD + '[gateway]\nheartbeat = { env = "BEAT" }\nheartbeat_every = "30s"'
+
+    ruleset = compiled(text).ruleset
+
+    assert ruleset is not None
+    assert ruleset.pulse is not None
+    assert (ruleset.pulse.address, ruleset.pulse.every.total_seconds()) == ("https://hc.example.org/5ecret", 30)
+    assert "5ecret" not in repr(ruleset)
+
+
+def test_a_heartbeat_whose_secret_is_no_web_address_is_refused_without_showing_it(monkeypatch) -> None:
+    monkeypatch.setenv("BEAT", "hc.example.org/5ecret")
+
+    problems = told(BOX + TOLD + '[gateway]\nheartbeat = { env = "BEAT" }')
+
+    assert len(problems) == 1
+    assert "gateway.heartbeat: the address must begin with http:// or https://" in problems[0]
+    assert "5ecret" not in problems[0]
+
+
+def test_the_file_of_a_heartbeat_is_watched() -> None:
+    loaded = load(Sources("config", {"config/a.toml": BOX + TOLD + '[gateway]\nheartbeat = { file = "secrets/beat" }'}))
+
+    assert {file.rpartition("/")[2] for file in loaded.secret_files} == {"beat"}
+
+
+def test_the_same_texts_have_the_same_hash_wherever_they_lie() -> None:
+    def hash_of(root: str, text: str, **templates: str) -> str:
+        return Sources(root, {f"{root}/a.toml": text}, templates).hash
+
+    assert hash_of("config", TOLD) == hash_of("/etc/gateway", TOLD)
+    assert len({hash_of("config", TOLD), hash_of("config", BOX), hash_of("config", TOLD, a="x")}) == 3
