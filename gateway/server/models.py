@@ -1,4 +1,7 @@
-"""Models: what is sent back and what may be asked, as JSON. OpenAPI is made from them."""
+"""Models: what is sent back and what may be asked, as JSON. OpenAPI is made from them.
+
+Each is built when it is first used, so that a start does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ LARGEST_PAGE = 500
 class Told(BaseModel):
     """What is sent back; has no keys but its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 # taking transitions
@@ -385,6 +388,8 @@ class Text(RootModel[str]):
 class Refusal(BaseModel):
     """Why a request is not carried out, as RFC 9457 has it."""
 
+    model_config = ConfigDict(defer_build=True)
+
     title: str
     status: int
     detail: str
@@ -452,7 +457,7 @@ Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 class Query(BaseModel):
     """What may stand behind the question mark."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Page(Query):

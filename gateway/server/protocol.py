@@ -12,20 +12,11 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.server.limits import Limits
+
 log = logging.getLogger("gateway.server")
 
-LONGEST_HEAD = 64 * 1024
-"""Bytes of request line and headers together."""
-
-MOST_HEADERS = 100
-MOST_CONNECTIONS = 512
-
 _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
-
-HEAD_SECONDS = 10.0
-BODY_SECONDS = 30.0
-UNREAD_SECONDS = 30.0
-"""How long a head may take to arrive; a body; an answer to be read by its client."""
 
 
 class _Quietly(logging.LoggerAdapter[logging.Logger]):
@@ -39,10 +30,16 @@ class _Quietly(logging.LoggerAdapter[logging.Logger]):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection. :meth:`cut_off_if_late` is to be called every second or so."""
+    """One connection. :meth:`cut_off_if_late` is to be called every second or so.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    Args:
+        limits: what it may cost.
+        named: what uvicorn gives each protocol.
+    """
+
+    def __init__(self, *, limits: Limits, **named: Any) -> None:
+        super().__init__(**named)
+        self._limits = limits
         self.logger = _Quietly(log, {})  # type: ignore[assignment] # it is used as one
         self.access_log = False
         self._is_in_head = self._has_just_begun = True
@@ -55,8 +52,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, or turn it away if there are too many."""
         super().connection_made(transport)
-        self._late_at = self.loop.time() + HEAD_SECONDS
-        if len(self.connections) > MOST_CONNECTIONS:
+        self._late_at = self.loop.time() + self._limits.head_seconds
+        if len(self.connections) > self._limits.connections:
             self._refuse(b"503 Service Unavailable\r\nretry-after: 1")
 
     def data_received(self, data: bytes) -> None:
@@ -65,12 +62,12 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._is_in_head or self.transport.is_closing():
             return
         if self._late_at is None:  # bytes between two requests
-            self._late_at = self.loop.time() + HEAD_SECONDS
+            self._late_at = self.loop.time() + self._limits.head_seconds
         if self._has_just_begun:  # some of the data may belong to the request before
             self._has_just_begun = False
             return
         self._fragment_bytes += len(data)
-        if self._fragment_bytes > LONGEST_HEAD:
+        if self._fragment_bytes > self._limits.head_bytes:
             self._refuse(_HEAD_TOO_LARGE)
 
     def on_message_begin(self) -> None:
@@ -78,7 +75,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head = self._has_just_begun = True
         self._head_bytes = self._fragment_bytes = self._header_count = 0
-        self._late_at = self.loop.time() + HEAD_SECONDS
+        self._late_at = self.loop.time() + self._limits.head_seconds
 
     def on_url(self, url: bytes) -> None:
         """A part of the request line is there."""
@@ -89,14 +86,14 @@ class LimitedProtocol(HttpToolsProtocol):
         """One header is whole."""
         self._header_count += 1
         self._head_bytes += len(name) + len(value)
-        if self._header_count <= MOST_HEADERS:
+        if self._header_count <= self._limits.headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole: carry the request out, if it is not too large."""
         self._is_in_head = False
-        self._late_at = self.loop.time() + BODY_SECONDS
-        if self._header_count > MOST_HEADERS or self._head_bytes > LONGEST_HEAD:
+        self._late_at = self.loop.time() + self._limits.body_seconds
+        if self._header_count > self._limits.headers or self._head_bytes > self._limits.head_bytes:
             self._refuse(_HEAD_TOO_LARGE)
         if not self.transport.is_closing():
             super().on_headers_complete()
@@ -121,12 +118,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read."""
         super().pause_writing()
-        self._unread_at = self.loop.time() + UNREAD_SECONDS
+        self._unread_at = self.loop.time() + self._limits.unread_seconds
 
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
         self._unread_at = None
+
+    def on_response_complete(self) -> None:
+        """An answer has left; the body it did not wait for may still be coming."""
+        if self._late_at is not None and not self._is_in_head:
+            self._late_at = min(self._late_at, self.loop.time() + self._limits.linger_seconds)
+        super().on_response_complete()
 
     # limits
 
@@ -141,6 +144,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer with ``status`` if nothing was answered yet, and end the connection."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self.cycle is None or not self.cycle.response_started or (self.cycle.response_complete and self._is_in_head):
             self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()

@@ -27,7 +27,7 @@ from gateway.server.models import (
 )
 from gateway.server.queries import number, read_query
 from gateway.server.questions import Questions
-from gateway.sources.payload import parse_transition
+from gateway.sources.payload import NOT_JSON, parse_transition
 from gateway.store import ledger
 from gateway.store.rows import DeliveryFilter, DeliveryHistory, TransitionFilter
 from gateway.store.store import Store
@@ -137,5 +137,6 @@ def _explanation(gateway: Gateway, body: bytes) -> Explanation:
     try:
         transition = parse_transition(body)
     except PayloadError as error:
-        raise RefusedError(422, "; ".join(error.complaints), more={"complaints": error.complaints}) from None
+        status = 400 if error.complaints[0].startswith(NOT_JSON) else 422
+        raise RefusedError(status, "; ".join(error.complaints), more={"complaints": error.complaints}) from None
     return Explanation.of(explain(gateway.ruleset, transition))

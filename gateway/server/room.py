@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from gateway.server.answers import COME_AGAIN, RefusedError
-
-MOST_BYTES = 32 * 1024 * 1024
-MOST_TRANSITIONS = 30_000
+from gateway.server.limits import LIMITS, Limits
 
 
 class Room:
     """Counts what is on its way. To be used in the event loop only.
 
     Args:
-        most_bytes: of bodies, unpacked.
-        most_transitions: read and not yet committed.
+        limits: say how much.
 
     What comes alone is let in however large it is; other limits bound it.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES, most_transitions: int = MOST_TRANSITIONS) -> None:
-        self._most_bytes, self._most_transitions = most_bytes, most_transitions
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._most_bytes, self._most_transitions = limits.bytes_on_their_way, limits.transitions_on_their_way
         self.bytes = self.transitions = 0
 
     def take(self, bytes: int, transitions: int, mine: tuple[int, int]) -> None:

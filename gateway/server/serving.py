@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Self
 
 import uvicorn
@@ -22,6 +23,7 @@ from gateway.server.completions import Completions
 from gateway.server.door import Door
 from gateway.server.health import Health
 from gateway.server.intake import Intake
+from gateway.server.limits import LIMITS, Limits
 from gateway.server.measures import Measures
 from gateway.server.orders import Orders
 from gateway.server.protocol import LimitedProtocol
@@ -31,12 +33,6 @@ from gateway.server.room import Room
 from gateway.server.routes import Routes
 
 log = logging.getLogger("gateway.server")
-
-KEEP_ALIVE_SECONDS = 75
-"""How long a connection is kept open for another request."""
-
-COMMIT_SECONDS = 30.0
-"""How long a client waits for the commit. What comes of it after that is learnt by sending the same id again."""
 
 STOP_SECONDS = 5.0
 """How long the end waits for answers in progress, unless told otherwise."""
@@ -49,11 +45,22 @@ class Server:
         gateway: whose it is; open longer than the server.
         door: where clients connect, and who may ask; closed by :meth:`stop`.
         on_failure: called if the thread ends without having been told to.
+        limits: what clients may cost.
+
+    Attributes:
+        url: how a client on this machine comes to it.
+        failed: whether the thread has ended without having been told to.
     """
 
-    def __init__(self, gateway: Gateway, door: Door, on_failure: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        door: Door,
+        on_failure: Callable[[], object] = lambda: None,
+        limits: Limits = LIMITS,
+    ) -> None:
         self.url = door.url
-        self._gateway, self._door, self._on_failure = gateway, door, on_failure
+        self._gateway, self._door, self._on_failure, self._limits = gateway, door, on_failure, limits
         self.failed = self._stopping = False
         self._stop_by = 0.0
         self._serving = threading.Event()
@@ -72,7 +79,7 @@ class Server:
         self._stopping = True
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
-        self._thread.join()
+        self._thread.join(grace + STOP_SECONDS)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -95,15 +102,17 @@ class Server:
 
     async def _serve(self) -> None:
         with ExitStack() as stack:
-            completions = Completions(asyncio.get_running_loop(), COMMIT_SECONDS)
+            completions = Completions(asyncio.get_running_loop(), self._limits.commit_seconds)
             application = self._application(stack, completions)
-            self._uvicorn = _Uvicorn(application, self._serving, completions.expire, lambda: self._stop_by)
+            self._uvicorn = _Uvicorn(
+                application, self._limits, self._serving.set, completions.expire, lambda: self._stop_by
+            )
             if not self._stopping:
                 await self._uvicorn.serve([self._door.listener])
 
     def _application(self, stack: ExitStack, completions: Completions) -> Application:
         gateway, access, limit = self._gateway, self._door.access, self._door.max_body
-        room, questions, metrics = Room(), Questions(), Metrics(gateway)
+        room, questions, metrics = Room(self._limits), Questions(), Metrics(gateway)
         measures = Measures()
         metrics.registry.register(measures)
         intake = Intake(gateway, access, limit, room, completions, measures)
@@ -129,28 +138,29 @@ class _Uvicorn(uvicorn.Server):
     def __init__(
         self,
         application: Application,
-        serving: threading.Event,
+        limits: Limits,
+        serving: Callable[[], object],
         every_second: Callable[[], object],
         stop_by: Callable[[], float],
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
-                http=LimitedProtocol,
+                http=partial(LimitedProtocol, limits=limits),  # type: ignore[arg-type] # called, and no more
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=limits.idle_seconds,
             )
         )
-        self._is_serving, self._every_second, self._stop_by = serving, every_second, stop_by
+        self._serving, self._every_second, self._stop_by = serving, every_second, stop_by
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second; whether to end."""
-        self._is_serving.set()
+        self._serving()
         if counter % 10 == 0:
             self._every_second()
             now = asyncio.get_running_loop().time()

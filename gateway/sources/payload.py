@@ -35,6 +35,9 @@ MOST_TAGS = 200
 MOST_TRANSITIONS = 10_000
 """At most so many in one body."""
 
+NOT_JSON = "not JSON: "
+"""With this begins the complaint about what is not even JSON."""
+
 MOST_COMPLAINTS, LONGEST_COMPLAINT = 20, 300
 """At most so much is said of one transition: its keys come from outside."""
 
@@ -205,7 +208,7 @@ def parse_transitions(body: bytes, kind: BodyKind) -> list[Transition | PayloadE
     if body.lstrip(b" \t\r\n")[:1] == b"[":
         return _parsed_array(body)
     parsed = _parsed(body)
-    if isinstance(parsed, PayloadError) and parsed.complaints[0].startswith(_NOT_JSON):
+    if isinstance(parsed, PayloadError) and parsed.complaints[0].startswith(NOT_JSON):
         raise parsed
     return [parsed]
 
@@ -229,7 +232,7 @@ def _items(body: bytes) -> list[Any]:
     try:
         items: list[Any] = from_json(body)
     except ValueError as error:
-        raise PayloadError([f"{_NOT_JSON}{error}"]) from None
+        raise PayloadError([f"{NOT_JSON}{error}"]) from None
     return items
 
 
@@ -237,9 +240,6 @@ def _few(items: list[T]) -> list[T]:
     if len(items) > MOST_TRANSITIONS:
         raise PayloadError([f"more than {MOST_TRANSITIONS} transitions at once: send them in several requests"])
     return items
-
-
-_NOT_JSON = "not JSON: "
 
 
 def _complaints(error: ValidationError) -> list[str]:
@@ -255,5 +255,5 @@ def _complaint(found: Any) -> str:
         case "missing":
             return f"{place}: is missing"
         case "json_invalid":
-            return f"{_NOT_JSON}{found['msg'].removeprefix('Invalid JSON: ')}"
+            return f"{NOT_JSON}{found['msg'].removeprefix('Invalid JSON: ')}"
     return f"{place}: {found['msg'].removeprefix('Value error, ')}"

@@ -12,6 +12,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.config import load, read_sources
 from gateway.server import Server, open_door
+from gateway.server.limits import LIMITS, Limits
 
 TOKEN = "a-token-that-nobody-knows-0123"
 HANDLER = """
@@ -63,7 +64,13 @@ def serve(write: Callable[..., Path]) -> Iterator[Callable[..., Serving]]:
     with ExitStack() as stack:
 
         def serving(
-            server: str = "", *, token: bool = False, handlers: str = HANDLER, channels: str = "", **headers: str
+            server: str = "",
+            *,
+            token: bool = False,
+            handlers: str = HANDLER,
+            channels: str = "",
+            limits: Limits = LIMITS,
+            **headers: str,
         ) -> Serving:
             table = '[server]\nlisten = "127.0.0.1:0"\n' + (f'token = "{TOKEN}"\n' if token else "") + server
             folder = write(f"{handlers}\n{table}", channels)
@@ -72,7 +79,7 @@ def serve(write: Callable[..., Path]) -> Iterator[Callable[..., Serving]]:
             door = open_door(loaded)
             stack.callback(door.close)
             gateway = stack.enter_context(Gateway(folder, watch=False, drain_seconds=2))
-            running = stack.enter_context(Server(gateway, door))
+            running = stack.enter_context(Server(gateway, door, limits=limits))
             if token:
                 headers.setdefault("authorization", f"Bearer {TOKEN}")
             client = stack.enter_context(httpx.Client(base_url=running.url, headers=headers, timeout=20))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import httpx
 import pytest
 
+from gateway.server.limits import Limits
 from gateway.store.opening import open_reader
 
 JSON, LINES = "application/json", "application/x-ndjson"
@@ -125,15 +129,22 @@ def test_what_cannot_be_taken_is_refused_in_one_shape(serve, body, headers, stat
 
 
 def test_what_is_too_long_is_refused_however_it_comes(serve) -> None:
-    def endless():
-        while True:
-            yield b" " * 65536
-
     serving = serve('max_body = "128KiB"')
 
-    answer = serving.client.post(PATH, content=endless(), headers={"content-type": JSON})
+    answer = serving.client.post(PATH, content=(b" " * 65536 for _ in range(50)), headers={"content-type": JSON})
 
     assert answer.status_code == 413
+
+
+def test_who_never_stops_sending_is_cut_off(serve) -> None:
+    serving = serve('max_body = "128KiB"', limits=Limits(linger_seconds=0.1))
+    began = time.monotonic()
+
+    with suppress(httpx.HTTPError):  # the answer may be lost on the way
+        answer = serving.client.post(PATH, content=iter(lambda: b" " * 65536, 0), headers={"content-type": JSON})
+        assert answer.status_code == 413
+
+    assert time.monotonic() - began < 10
 
 
 def test_other_methods_and_places_are_refused(serve) -> None:
@@ -157,6 +168,6 @@ def test_many_clients_at_once_each_get_their_own_answer(serve, event) -> None:
 
 
 def test_a_large_batch_is_taken_whole(serve, event) -> None:
-    answer = serve().post([event() for _ in range(5000)])
+    answer = serve().post([event(state={"type": "Success"}) for _ in range(5000)])
 
     assert answer.json() == {"accepted": 5000, "duplicates": 0}
