@@ -224,9 +224,8 @@ class PostgresDatabase:
         Raises:
             StoreDoubtError: the answer to the commit was lost, and it cannot be learnt what became of it.
         """
-        connection = self._connected()
+        connection, xid = self._begun()
         try:
-            xid = self._begin(connection)
             yield connection
             self._hint(connection)
         except BaseException:
@@ -239,6 +238,23 @@ class PostgresDatabase:
             self._roll_back(connection)
             if not (lost and self._was_committed(xid)):
                 raise
+
+    def _begun(self) -> tuple[Connection, str]:
+        """The connection in a new transaction, and the transaction's name."""
+        known = self._writing is not None
+        try:
+            return self._begin_on(self._connected())
+        except DBAPIError as error:
+            if not (known and error.connection_invalidated):
+                raise
+        return self._begin_on(self._connected())  # the connection was from before the database was restarted
+
+    def _begin_on(self, connection: Connection) -> tuple[Connection, str]:
+        try:
+            return connection, self._begin(connection)
+        except BaseException:
+            self._roll_back(connection)
+            raise
 
     def _connected(self) -> Connection:
         if self._writing is None:
