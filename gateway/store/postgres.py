@@ -16,7 +16,7 @@ from datetime import datetime
 from select import select
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
@@ -31,6 +31,7 @@ from gateway.store.translation import translate, translated
 
 try:
     import psycopg
+    from psycopg.types.string import StrDumper
 except ImportError as missing:
     raise StoreError(
         "a store at postgresql:// needs the package psycopg, which is not installed: pip install 'gateway[postgres]'"
@@ -141,6 +142,14 @@ class PostgresServer:
         return said.replace(self.address.password, "***") if self.address.password else said
 
 
+class AnyText(StrDumper):
+    """Takes text that no database keeps as what it would never find, where the driver would refuse the question."""
+
+    def dump(self, obj: str) -> bytes:
+        """``obj`` in UTF-8, without half characters and NUL."""
+        return obj.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+
+
 def _check(connection: Connection) -> None:
     version = int((connection.dialect.server_version_info or (0,))[0])
     if version < OLDEST_SERVER:
@@ -157,6 +166,7 @@ class PostgresReaders:
         self._engine = server.engine(
             QueuePool, _READER_SETTINGS, pool_size=READERS, max_overflow=0, pool_timeout=QUERY_LIMIT
         )
+        event.listen(self._engine, "connect", lambda raw, _: raw.adapters.register_dumper(str, AnyText))
 
     def read(self, query: Callable[[Connection], T], seconds: float = QUERY_LIMIT) -> T:
         """What ``query`` finds in one consistent view.

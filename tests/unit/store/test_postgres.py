@@ -23,7 +23,7 @@ from gateway.store.address import parse_address
 from gateway.store.dialects import shard_of
 from gateway.store.opening import has_store, open_reader, open_store
 from gateway.store.postgres import PostgresDatabase, PostgresServer
-from gateway.store.rows import Record
+from gateway.store.rows import DeliveryFilter, Record
 from gateway.store.store import Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
 
@@ -108,6 +108,16 @@ def test_all_of_one_question_is_answered_from_one_view(url: str, opened: Callabl
         return before, ledger.total(ledger.lines(connection)).accepted
 
     assert store.ask(twice) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "a'; DROP TABLE node; --"])
+def test_a_question_about_text_that_no_database_keeps_finds_nothing(opened: Callable[..., Store], name: str) -> None:
+    store = opened()
+    store.accept(acceptance(new_delivery("ab", handler="ab"))).result()
+
+    assert store.deliveries(DeliveryFilter(channel=name, handler=name)) == []
+    assert store.transition(name) is None
+    assert store.owed() == 1
 
 
 def fill(connection: Any) -> None:
