@@ -232,8 +232,9 @@ def _first(condition: ColumnElement[bool], order: ColumnElement[Any]) -> Select[
 
 DUE = _first((delivery.c.channel == bindparam("wanted_channel")) & (delivery.c.due_at <= _NOW), order=delivery.c.due_at)
 EXPIRED = _first(
-    or_(
-        (delivery.c.give_up_at <= _NOW) & delivery.c.channel.in_(bindparam("channels", expanding=True)),
+    (delivery.c.give_up_at <= _NOW)
+    & or_(
+        delivery.c.channel.in_(bindparam("channels", expanding=True)),
         delivery.c.give_up_at <= bindparam("orphans_before"),
     ),
     order=delivery.c.give_up_at,

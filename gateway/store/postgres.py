@@ -16,7 +16,7 @@ from datetime import datetime
 from select import select
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
@@ -31,6 +31,7 @@ from gateway.store.translation import translate, translated
 
 try:
     import psycopg
+    from psycopg.types.string import StrDumper
 except ImportError as missing:
     raise StoreError(
         "a store at postgresql:// needs the package psycopg, which is not installed: pip install 'gateway[postgres]'"
@@ -141,6 +142,14 @@ class PostgresServer:
         return said.replace(self.address.password, "***") if self.address.password else said
 
 
+class AnyText(StrDumper):
+    """Takes text that no database keeps as what it would never find, where the driver would refuse the question."""
+
+    def dump(self, obj: str) -> bytes:
+        """``obj`` in UTF-8, without half characters and NUL."""
+        return obj.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
+
+
 def _check(connection: Connection) -> None:
     version = int((connection.dialect.server_version_info or (0,))[0])
     if version < OLDEST_SERVER:
@@ -157,6 +166,7 @@ class PostgresReaders:
         self._engine = server.engine(
             QueuePool, _READER_SETTINGS, pool_size=READERS, max_overflow=0, pool_timeout=QUERY_LIMIT
         )
+        event.listen(self._engine, "connect", lambda raw, _: raw.adapters.register_dumper(str, AnyText))
 
     def read(self, query: Callable[[Connection], T], seconds: float = QUERY_LIMIT) -> T:
         """What ``query`` finds in one consistent view.
@@ -224,9 +234,8 @@ class PostgresDatabase:
         Raises:
             StoreDoubtError: the answer to the commit was lost, and it cannot be learnt what became of it.
         """
-        connection = self._connected()
+        connection, xid = self._begun()
         try:
-            xid = self._begin(connection)
             yield connection
             self._hint(connection)
         except BaseException:
@@ -239,6 +248,23 @@ class PostgresDatabase:
             self._roll_back(connection)
             if not (lost and self._was_committed(xid)):
                 raise
+
+    def _begun(self) -> tuple[Connection, str]:
+        """The connection in a new transaction, and the transaction's name."""
+        known = self._writing is not None
+        try:
+            return self._begin_on(self._connected())
+        except DBAPIError as error:
+            if not (known and error.connection_invalidated):
+                raise
+        return self._begin_on(self._connected())  # the connection was from before the database was restarted
+
+    def _begin_on(self, connection: Connection) -> tuple[Connection, str]:
+        try:
+            return connection, self._begin(connection)
+        except BaseException:
+            self._roll_back(connection)
+            raise
 
     def _connected(self) -> Connection:
         if self._writing is None:

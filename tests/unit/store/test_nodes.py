@@ -130,3 +130,18 @@ def test_a_node_that_beats_again_is_silent_no_more() -> None:
     watch.saw({1: 6})
 
     assert not watch.silent()
+
+
+def test_many_who_ask_at_once_whether_they_may_send_do_not_make_the_others_look_silent(
+    pair: tuple[Store, Store],
+) -> None:
+    first, second = pair
+    session = first._session
+    assert session is not None
+
+    for beat in [session.beat() for _ in range(3 * PATIENCE)]:
+        assert beat is not None
+        beat.result()
+
+    assert not session._watch.silent()
+    assert second.node in [node.id for node in first.nodes()]
