@@ -225,8 +225,7 @@ class Lane:
     def adopt(self, runtime: ChannelRuntime) -> None:
         """Go on with other settings of the same channel."""
         with self._changed:
-            if runtime.rate != self.runtime.rate:
-                self._limiter = RateLimiter(runtime.rate)
+            self._limiter.rate = runtime.rate
             self.runtime = runtime
 
     def is_quiet(self) -> bool:

@@ -17,23 +17,33 @@ class RateLimiter:
     """
 
     def __init__(self, rate: Rate | None = None) -> None:
-        self._count = UNLIMITED if rate is None else rate.count
-        self._per = 0.0 if rate is None else rate.per.total_seconds()
+        self.rate = rate
         self._sent: deque[float] = deque()
         self._held_until = -math.inf
+
+    @property
+    def rate(self) -> Rate | None:
+        """The most messages in a stretch of time. With another, what went and what the service asked for still count."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: Rate | None) -> None:
+        self._rate = rate
+        self._count = UNLIMITED if rate is None else rate.count
+        self._per = 0.0 if rate is None else rate.per.total_seconds()
 
     def available(self, now: float) -> int:
         """How many messages may go right now."""
         if now < self._held_until:
             return 0
         self._forget(now)
-        return self._count - len(self._sent)
+        return max(0, self._count - len(self._sent))
 
     def wait(self, now: float) -> float:
         """Seconds until the next message may go; 0 when it may now."""
         self._forget(now)
         full = len(self._sent) >= self._count
-        free_at = max(self._held_until, self._sent[0] + self._per if full else -math.inf)
+        free_at = max(self._held_until, self._sent[-self._count] + self._per if full else -math.inf)
         return max(0.0, free_at - now)
 
     def take(self, now: float) -> None:
