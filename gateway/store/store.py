@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 from gateway.errors import StoreClosedError, StoreError, StoreFullError
 from gateway.store import nodes, operations, retention, schema
 from gateway.store.locks import CAN_SHARE, LockFile
-from gateway.store.operations import Order
+from gateway.store.operations import ClockReading, Order
 from gateway.store.questions import Questions
 from gateway.store.retention import Expired, Forgotten
 from gateway.store.room import Gauge, Room, Upkeep
@@ -314,9 +314,9 @@ class Store(Questions):
         """Take a dead letter out of the way: it is cancelled; ``False`` if it is not dead."""
         return self._current().writer.submit(operations.drop, Order(delivery_id, now))
 
-    def follow_clock(self, offset: timedelta) -> Future[timedelta]:
-        """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
-        return self._current().writer.submit(operations.follow_clock, offset)
+    def follow_clock(self, reading: ClockReading) -> Future[timedelta]:
+        """Move what is owed if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
+        return self._current().writer.submit(operations.follow_clock, reading)
 
     def forget(self, expired: Expired) -> Future[Forgotten]:
         """Delete some of what was kept long enough; see :func:`gateway.store.retention.forget`."""
