@@ -13,6 +13,12 @@ POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES", "postgresql://postgres@127.0.
 """A server on which the tests may create databases; each makes and drops its own."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-seed", type=int, help="the dice of tests/chaos; also GATEWAY_CHAOS_SEED")
+    group.addoption("--soak", metavar="DURATION", help="a longer storm, such as 20m; also GATEWAY_CHAOS_SOAK")
+
+
 @pytest.fixture
 def until() -> Callable[..., None]:
     """Wait until something holds, ``until(lambda: …)``; fail when it does not in time."""

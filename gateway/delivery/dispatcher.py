@@ -21,7 +21,7 @@ from gateway.delivery.observers import Observers, Settled
 from gateway.delivery.settlement import give_up, postpone
 from gateway.errors import StoreClosedError, StoreError
 from gateway.store.instants import EPOCH
-from gateway.store.operations import SMALLEST_STEP
+from gateway.store.operations import SMALLEST_STEP, ClockReading
 from gateway.store.rates import Grant, WantSlots
 from gateway.store.rows import Delivery, NewDelivery, Record, Recorded, WantExpired
 from gateway.store.store import Store
@@ -86,6 +86,7 @@ class Dispatcher:
         self._looking = threading.Lock()
         self._on_their_way_back: set[Future[Recorded]] = set()
         self._clock_offset: timedelta | None = None
+        self._clock_read_at = self._clock.monotonic()
         self._lanes = {name: self._lane(runtime) for name, runtime in channels.items()}
         self._retired: list[Lane] = []
 
@@ -403,11 +404,14 @@ class Dispatcher:
 
     def _follow_clock(self, now: datetime) -> None:
         """Notice when the wall clock was set, and have what waits follow it."""
-        offset = now - EPOCH - timedelta(seconds=self._clock.monotonic())
+        read_at = self._clock.monotonic()
+        offset = now - EPOCH - timedelta(seconds=read_at)
         if self._clock_offset is not None and abs(offset - self._clock_offset) <= SMALLEST_STEP:
+            self._clock_read_at = read_at
             return
-        step = self._store.follow_clock(offset).result()
-        self._clock_offset = offset
+        since = now - timedelta(seconds=read_at - self._clock_read_at)
+        step = self._store.follow_clock(ClockReading(offset, now, since)).result()
+        self._clock_offset, self._clock_read_at = offset, read_at
         if step:
             log.warning("the wall clock was set", extra={"seconds": step.total_seconds()})
 

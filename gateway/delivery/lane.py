@@ -234,8 +234,17 @@ class Lane:
         """Go on with other settings of the same channel."""
         with self._changed:
             if runtime.rate != self.runtime.rate:
-                self._limiter = self._limiter_for(runtime.rate)
+                self._limit(runtime.rate)
             self.runtime = runtime
+
+    def _limit(self, rate: Rate | None) -> None:
+        """Keep to another rate; what went, and what the service asked for, still count."""
+        if isinstance(self._limiter, RateLimiter) and (rate is None or not self._desk.shares_rates):
+            self._limiter.rate = rate
+            return
+        held_until = self._limiter.held_until
+        self._limiter = self._limiter_for(rate)
+        self._limiter.hold_until(held_until)
 
     def _limiter_for(self, rate: Rate | None) -> Limiter:
         if rate is None or not self._desk.shares_rates:

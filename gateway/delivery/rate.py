@@ -28,7 +28,13 @@ FAILED_PAUSE = 0.5
 
 
 class Limiter(Protocol):
-    """What a lane asks before it sends. Seconds are those of a clock that only goes on."""
+    """What a lane asks before it sends. Seconds are those of a clock that only goes on.
+
+    Attributes:
+        held_until: nothing goes before, because the service asked for it.
+    """
+
+    held_until: float
 
     def available(self, now: float) -> int:
         """How many messages may go right now, as far as is known."""
@@ -53,23 +59,33 @@ class RateLimiter:
     """
 
     def __init__(self, rate: Rate | None = None) -> None:
+        self.rate = rate
+        self._sent: deque[float] = deque()
+        self.held_until = -math.inf
+
+    @property
+    def rate(self) -> Rate | None:
+        """The most messages in a stretch of time. With another, what went and what was asked for still count."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: Rate | None) -> None:
+        self._rate = rate
         self._count = UNLIMITED if rate is None else rate.count
         self._per = 0.0 if rate is None else rate.per.total_seconds()
-        self._sent: deque[float] = deque()
-        self._held_until = -math.inf
 
     def available(self, now: float) -> int:
         """How many messages may go right now."""
-        if now < self._held_until:
+        if now < self.held_until:
             return 0
         self._forget(now)
-        return self._count - len(self._sent)
+        return max(0, self._count - len(self._sent))
 
     def wait(self, now: float) -> float:
         """Seconds until the next message may go; 0 when it may now."""
         self._forget(now)
         full = len(self._sent) >= self._count
-        free_at = max(self._held_until, self._sent[0] + self._per if full else -math.inf)
+        free_at = max(self.held_until, self._sent[-self._count] + self._per if full else -math.inf)
         return max(0.0, free_at - now)
 
     def permits(self, now: float, waiting: int) -> bool:
@@ -83,7 +99,7 @@ class RateLimiter:
 
     def hold_until(self, at: float) -> None:
         """Let nothing go before ``at``: the service asked for it."""
-        self._held_until = max(self._held_until, at)
+        self.held_until = max(self.held_until, at)
 
     def _forget(self, now: float) -> None:
         while self._sent and self._sent[0] + self._per <= now:
@@ -111,11 +127,11 @@ class SharedLimiter:
         self._sent_at = self._expires_at = self._asked_at = -math.inf
         self._asking = False
         self._left, self._left_until = self._count, -math.inf
-        self._refused_until = self._held_until = -math.inf
+        self._refused_until = self.held_until = -math.inf
 
     def available(self, now: float) -> int:
         """How many messages may go right now, as far as is known."""
-        if now < self._held_until:
+        if now < self.held_until:
             return 0
         in_hand = self._slots(now)
         if now < self._refused_until:
@@ -125,7 +141,7 @@ class SharedLimiter:
     def wait(self, now: float) -> float:
         """Seconds until the next message may go, as far as is known; 0 when it may now or could be asked for."""
         refused_until = -math.inf if self._slots(now) else self._refused_until
-        return max(0.0, max(self._held_until, refused_until) - now)
+        return max(0.0, max(self.held_until, refused_until) - now)
 
     def permits(self, now: float, waiting: int) -> bool:
         """Whether a message may go now; asks for slots for ``waiting`` messages when there are none left."""
@@ -142,7 +158,7 @@ class SharedLimiter:
 
     def hold_until(self, at: float) -> None:
         """Let nothing go before ``at``: the service asked for it."""
-        self._held_until = max(self._held_until, at)
+        self.held_until = max(self.held_until, at)
 
     def hear(self, grant: Grant | None, now: float) -> None:
         """The answer to the last question; ``None`` when there is none because the store failed."""

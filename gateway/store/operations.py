@@ -20,10 +20,12 @@ from sqlalchemy import (
     Select,
     bindparam,
     insert,
+    not_,
     null,
     or_,
     select,
     text,
+    true,
     update,
 )
 
@@ -42,7 +44,7 @@ from gateway.store.rows import (
     Want,
     WantExpired,
 )
-from gateway.store.schema import IS_CLAIMED, IS_PENDING, about, attempt, delivery, transition
+from gateway.store.schema import IS_CLAIMED, IS_OWED, IS_PENDING, about, attempt, delivery, transition
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -478,30 +480,57 @@ def _move(connection: Connection, node: int, one: Delivery, status: Status, at: 
 SMALLEST_STEP = timedelta(seconds=2)
 
 
-def follow_clock(connection: Connection, node: int, offsets: Sequence[timedelta]) -> list[timedelta]:
-    """Move what is pending by as much as the wall clock was set, so that it still waits as long as it was to wait.
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """How the wall clock stands.
 
-    Args:
-        connection: the transaction's.
-        node: this node.
-        offsets: by how much the wall clock is ahead of the host's monotonic clock.
+    Attributes:
+        offset: by how much it is ahead of the host's monotonic clock.
+        now: what it shows.
+        since: what it would show had it been set right after the last reading: whatever was written later
+            than that, it may have been written by the clock as it is now.
+    """
+
+    offset: timedelta
+    now: datetime
+    since: datetime
+
+
+def follow_clock(connection: Connection, node: int, readings: Sequence[ClockReading]) -> list[timedelta]:
+    """Move what is owed by as much as the wall clock was set, so that it still waits as long as it was to wait.
 
     The offset is kept in the store: of several processes on the host only the first to notice a
     step moves the rows. Returns the step, zero for none. Nodes on several hosts go by the database's
     clock, which no host's has anything to do with.
     """
     if is_shared(connection):
-        return [timedelta(0) for _ in offsets]
-    return [_follow_clock(connection, offset // _MILLISECOND) * _MILLISECOND for offset in offsets]
+        return [timedelta(0) for _ in readings]
+    return [_follow_clock(connection, reading) * _MILLISECOND for reading in readings]
 
 
-def _follow_clock(connection: Connection, offset: int) -> int:
+def _follow_clock(connection: Connection, reading: ClockReading) -> int:
+    offset = reading.offset // _MILLISECOND
     known = connection.execute(select(about.c.clock_offset)).scalar_one()
     step: int = 0 if known is None else offset - known
     if known is not None and abs(step) <= SMALLEST_STEP // _MILLISECOND:
         return 0
     connection.execute(update(about).values(clock_offset=offset))
     if step:
-        moved = {"due_at": delivery.c.due_at + step, "give_up_at": delivery.c.give_up_at + step}
-        connection.execute(update(delivery).where(IS_PENDING).values(moved))
+        _move_times(connection, reading, step)
     return step
+
+
+def _move_times(connection: Connection, reading: ClockReading, step: int) -> None:
+    """Move what the clock wrote before it was set; what it wrote since is right already.
+
+    Set back, it shows some moments for a second time, and who wrote then cannot be told apart. Such
+    rows are due too early rather than an hour too late, and are given up too late rather than too early.
+    """
+    is_right = delivery.c.updated_at > to_milliseconds(reading.since)
+    if step < 0:
+        is_right &= delivery.c.updated_at <= to_milliseconds(reading.now)
+    is_wrong = not_(is_right)
+    due = update(delivery).where(IS_PENDING, is_wrong if step > 0 else true())
+    connection.execute(due.values(due_at=delivery.c.due_at + step))
+    given_up = update(delivery).where(IS_OWED, is_wrong)
+    connection.execute(given_up.values(give_up_at=delivery.c.give_up_at + step))

@@ -24,7 +24,7 @@ from gateway.errors import StoreClosedError, StoreError, StoreFullError
 from gateway.store import nodes, operations, rates, retention, schema
 from gateway.store.dialects import lock_schema
 from gateway.store.migration import migrate
-from gateway.store.operations import Order
+from gateway.store.operations import ClockReading, Order
 from gateway.store.questions import Questions
 from gateway.store.rates import Grant, WantSlots
 from gateway.store.retention import Expired, Forgotten
@@ -371,9 +371,9 @@ class Store(Questions):
         """Ask for a part of a rate that all nodes keep together."""
         return self._current().writer.submit(rates.grant, want)
 
-    def follow_clock(self, offset: timedelta) -> Future[timedelta]:
-        """Move what is pending if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
-        return self._current().writer.submit(operations.follow_clock, offset)
+    def follow_clock(self, reading: ClockReading) -> Future[timedelta]:
+        """Move what is owed if the wall clock was set; see :func:`gateway.store.operations.follow_clock`."""
+        return self._current().writer.submit(operations.follow_clock, reading)
 
     def forget(self, expired: Expired) -> Future[Forgotten]:
         """Delete some of what was kept long enough; see :func:`gateway.store.retention.forget`."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.rate import Rate
-from gateway.delivery.rate import RateLimiter, SharedLimiter
+from gateway.delivery.rate import UNLIMITED, RateLimiter, SharedLimiter
 from gateway.store.rates import Grant, WantSlots, Window, granted
 
 THREE_PER_MINUTE = Rate(3, timedelta(minutes=1))
@@ -39,6 +39,21 @@ def test_a_service_that_asks_for_a_pause_gets_it() -> None:
 
     assert (limiter.available(10.0), limiter.wait(10.0)) == (0, 20.0)
     assert limiter.available(30.0) > 0
+
+
+def test_another_rate_forgets_neither_what_went_nor_what_the_service_asked_for() -> None:
+    limiter = RateLimiter(THREE_PER_MINUTE)
+    for second in (0.0, 10.0, 20.0):
+        limiter.take(second)
+    limiter.hold_until(30.0)
+
+    limiter.rate = Rate(1, timedelta(minutes=2))
+
+    assert (limiter.available(25), limiter.wait(25)) == (0, 115.0), "two minutes after the last that went"
+    limiter.rate = Rate(10, timedelta(minutes=1))
+    assert (limiter.available(25), limiter.wait(25)) == (0, 5.0)
+    limiter.rate = None
+    assert (limiter.available(25), limiter.available(30)) == (0, UNLIMITED)
 
 
 @given(
