@@ -44,13 +44,24 @@ def postgres() -> Iterator[psycopg.Connection]:
         yield connection
 
 
-@pytest.fixture
-def postgres_url(postgres: psycopg.Connection) -> Iterator[str]:
-    """The address of an empty database of the test's own."""
+@pytest.fixture(scope="session")
+def postgres_database(postgres: psycopg.Connection) -> Iterator[str]:
+    """The address of a database for all tests of a run. To make one takes many times as long as to empty it."""
     name = f"gateway_test_{uuid4().hex[:12]}"
     postgres.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
     yield f"{POSTGRES.rpartition('/')[0]}/{name}"
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_url(postgres_database: str) -> str:
+    """The address of an empty database, to which nobody is connected."""
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(f"SELECT pg_terminate_backend(pid, 5000) {others}")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return postgres_database
 
 
 @pytest.fixture

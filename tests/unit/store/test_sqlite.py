@@ -191,25 +191,3 @@ def test_instants_keep_their_milliseconds(store: Store) -> None:
 
 
 # the wall clock
-
-
-@pytest.mark.parametrize(("step", "moved"), [(3600, 3600), (-3600, -3600), (1, 0)])
-def test_what_is_pending_follows_a_wall_clock_that_was_set(store: Store, step: int, moved: int) -> None:
-    store.accept(acceptance(new_delivery())).result()
-    offset = timedelta(days=20_000)
-    assert store.follow_clock(offset).result() == timedelta(0)
-
-    assert store.follow_clock(offset + step * timedelta(seconds=1)).result() == moved * timedelta(seconds=1)
-
-    assert store.next_due() == {"oncall": MOMENT + moved * timedelta(seconds=1)}
-    assert store.next_give_up() == MOMENT + timedelta(days=1) + moved * timedelta(seconds=1)
-
-
-def test_a_step_of_the_clock_that_another_process_has_followed_is_not_followed_twice(store: Store) -> None:
-    store.accept(acceptance(new_delivery())).result()
-    offsets = [timedelta(days=1), timedelta(days=2), timedelta(days=2)]
-
-    steps = [store.follow_clock(offset).result() for offset in offsets]
-
-    assert steps == [timedelta(0), timedelta(days=1), timedelta(0)]
-    assert store.next_due() == {"oncall": MOMENT + timedelta(days=1)}

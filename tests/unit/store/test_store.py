@@ -8,7 +8,6 @@ import pytest
 
 from gateway.errors import StoreClosedError
 from gateway.store.ledger import total
-from gateway.store.operations import ClockReading
 from gateway.store.rows import Attempt, Delivery, DeliveryFilter, Record, WantExpired
 from gateway.store.store import Store
 from gateway.testing.builders import MOMENT, acceptance, new_delivery
@@ -316,63 +315,3 @@ def test_the_store_tells_the_time_all_who_use_it_go_by(store: Store) -> None:
     before, now, after = datetime.now(UTC), store.now(), datetime.now(UTC)
 
     assert before - SECOND < now < after + SECOND, "here, the database is on the same host"
-
-
-OFFSET = timedelta(days=20_000)
-HOUR = timedelta(hours=1)
-
-
-def reading(step: timedelta = timedelta(0), after: timedelta = timedelta(0)) -> ClockReading:
-    """Of a clock that was set by ``step`` at ``MOMENT``, which was noticed ``after`` that."""
-    return ClockReading(OFFSET + step, MOMENT + step + after, MOMENT + step)
-
-
-@pytest.mark.parametrize(("step", "moved"), [(HOUR, HOUR), (-HOUR, -HOUR), (SECOND, 0 * SECOND)])
-def test_what_is_pending_follows_a_wall_clock_that_was_set(store: Store, step: timedelta, moved: timedelta) -> None:
-    accept(store, "oncall")
-    assert store.follow_clock(reading()).result() == timedelta(0)
-
-    assert store.follow_clock(reading(step)).result() == moved
-
-    assert store.next_due() == {"oncall": MOMENT + moved}
-    assert store.next_give_up() == MOMENT + DAY + moved
-
-
-def test_what_was_written_after_the_clock_was_set_on_is_right_already(store: Store) -> None:
-    store.follow_clock(reading()).result()
-    store.accept(acceptance(new_delivery(), now=MOMENT + HOUR + SECOND)).result()
-
-    store.follow_clock(reading(HOUR, after=2 * SECOND)).result()
-
-    assert store.next_due() == {"oncall": MOMENT + HOUR + SECOND}
-    assert store.next_give_up() == MOMENT + DAY + HOUR + SECOND
-
-
-def test_what_was_written_after_the_clock_was_set_back_is_sent_early_and_given_up_no_earlier(store: Store) -> None:
-    store.follow_clock(reading()).result()
-    store.accept(acceptance(new_delivery(), now=MOMENT - HOUR + SECOND)).result()
-
-    store.follow_clock(reading(-HOUR, after=2 * SECOND)).result()
-
-    assert store.next_due() == {"oncall": MOMENT - 2 * HOUR + SECOND}
-    assert store.next_give_up() == MOMENT + DAY - HOUR + SECOND
-
-
-def test_what_is_being_sent_has_as_long_as_before_when_the_clock_is_set(store: Store) -> None:
-    delivery = claimed(store)
-    store.follow_clock(reading()).result()
-
-    store.follow_clock(reading(HOUR)).result()
-    store.record(tried(delivery, "pending")).result()
-
-    assert store.next_give_up() == MOMENT + DAY + HOUR
-
-
-def test_a_step_of_the_clock_that_another_process_has_followed_is_not_followed_twice(store: Store) -> None:
-    accept(store, "oncall")
-    readings = [reading(), reading(DAY), reading(DAY)]
-
-    steps = [store.follow_clock(one).result() for one in readings]
-
-    assert steps == [timedelta(0), DAY, timedelta(0)]
-    assert store.next_due() == {"oncall": MOMENT + DAY}
