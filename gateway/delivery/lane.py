@@ -40,9 +40,6 @@ IDLE_SECONDS = 5.0
 SHORT_WAIT = 0.25
 """Seconds a worker waits for the rate limiter itself; for longer, deliveries go back to the store."""
 
-MOST_UNRECORDED = 16
-"""Attempts whose outcome is on its way to the disk, at most: what a crash at that moment would send again."""
-
 STUCK = "stuck"
 """The reason of an attempt the plugin never returned from."""
 
@@ -177,6 +174,7 @@ class Lane:
         self._workers = self._idle = 0
         self._sending: set[Sending] = set()
         self._unrecorded = 0
+        """Attempts whose outcome is on its way to the disk: with those in progress, what a crash would send again."""
         self._asked: dict[Sending, Asked] = {}
         self._stuck: set[Sending] = set()
         self._retired = False
@@ -340,7 +338,7 @@ class Lane:
         return bool(
             self._queue
             and len(self._sending) < self.runtime.channel.width
-            and self._unrecorded < MOST_UNRECORDED
+            and self._unrecorded < self.runtime.channel.width
             and not self._is_jammed()
             and self._breaker.permits(now)
             and self._limiter.permits(now, len(self._queue))
@@ -482,7 +480,7 @@ class Lane:
 
     def _note_recorded(self) -> None:
         with self._changed:
-            was_full = self._unrecorded >= MOST_UNRECORDED
+            was_full = self._unrecorded >= self.runtime.channel.width
             self._unrecorded -= 1
             if was_full or not self._is_at_work():
                 self._changed.notify_all()
