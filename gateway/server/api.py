@@ -22,6 +22,7 @@ from gateway.server.models import (
     Explanation,
     Invalid,
     Ledger,
+    NoOrders,
     NothingTaken,
     NotReady,
     Ready,
@@ -134,6 +135,7 @@ def _orders(orders: Orders) -> Iterator[Route]:
         orders.retry,
         name="retryDelivery",
         summary="Send a pending, dead or cancelled delivery again, with all its attempts before it.",
+        body=NoOrders,
         answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
     )
     yield Route(
@@ -142,6 +144,7 @@ def _orders(orders: Orders) -> Iterator[Route]:
         orders.cancel,
         name="cancelDelivery",
         summary="End a pending delivery, so that it is not sent.",
+        body=NoOrders,
         answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
     )
     yield Route(
@@ -150,6 +153,7 @@ def _orders(orders: Orders) -> Iterator[Route]:
         orders.reload,
         name="reload",
         summary="Read the configuration now, and put it into force if it is good.",
+        body=NoOrders,
         answers={200: Reloaded, 415: Refusal, 422: ReloadRefused, 503: Refusal},
     )
 

@@ -78,7 +78,7 @@ def _operation(route: Route, schemas: dict[Any, Json]) -> Json:
         "security": _SECURED[route.needs],
     }
     operation["responses"]["default"] = {"description": "Refused", "content": _refusal(schemas[Refusal])}
-    if route.method == "POST":
+    if route.body is not None:
         operation["requestBody"] = _body(route, schemas)
     return operation
 
@@ -101,8 +101,6 @@ def _query_parameters(query: type[Query]) -> Iterator[Json]:
 
 
 def _body(route: Route, schemas: dict[Any, Json]) -> Json:
-    if route.body is None:
-        return {"required": False, "content": {"application/json": {"schema": {"type": "object"}}}}
     one = schemas[route.body]
     if route.needs != "token or signature":
         return {"required": True, "content": {"application/json": {"schema": one}}}
