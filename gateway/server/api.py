@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from gateway.observe import CONTENT_TYPE, Metrics
+from gateway.server.access import Access
 from gateway.server.answers import Answer, Request
 from gateway.server.body import Receive
 from gateway.server.health import Health
@@ -45,10 +46,10 @@ from gateway.sources.payload import TransitionPayload
 V1 = "/api/v1"
 
 
-def api(intake: Intake, reads: Reads, orders: Orders, health: Health, *others: Route) -> list[Route]:
-    """All routes, ``others`` and the one that describes them included."""
+def api(access: Access, intake: Intake, reads: Reads, orders: Orders, health: Health, *others: Route) -> list[Route]:
+    """All routes, ``others`` and the one that describes them to whoever has ``access`` included."""
     routes = [*_intake(intake), *_reads(reads), *_orders(orders), *_health(health), *others]
-    routes.append(_description(lambda: document(routes)))
+    routes.append(_description(lambda: document(routes, access)))
     return routes
 
 

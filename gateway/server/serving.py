@@ -121,7 +121,7 @@ class Server:
         bodies = Bodies(limit, room)
         health = Health(gateway.store, lambda: self._stopping)
         reads, orders = Reads(gateway, questions, bodies), Orders(gateway, questions, bodies)
-        routes = api(intake, reads, orders, health, metrics_route(metrics, questions))
+        routes = api(access, intake, reads, orders, health, metrics_route(metrics, questions))
         return Application(Routes(routes), access, measures)
 
 
