@@ -60,7 +60,8 @@ def _state_type(value: str) -> str:
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Times in between can be told in any zone."""
 
-Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
+_INSTANT = {"type": "string", "format": "date-time", "pattern": "^(19|[2-8][0-9])[0-9]{2}-"}
+Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST), WithJsonSchema(_INSTANT)]
 
 
 def _whole(value: object) -> object:
