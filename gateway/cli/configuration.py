@@ -18,6 +18,7 @@ from gateway.config.schema import json_schema
 from gateway.config.sources import read_sources
 from gateway.explain import rehearse
 from gateway.reload import Builder
+from gateway.server import access_problems
 
 SCHEMA = "gateway.schema.json"
 """The name by which the first line of a configuration file refers to its schema."""
@@ -75,7 +76,9 @@ def check(
     """
     compiled = compile_config(config, connect=not offline)
     problems = [*compiled.problems, *(rehearse(compiled.ruleset) if compiled.ruleset else [])]
-    wrong = compiled.ruleset is None or (strict and any(problem.severity == "warning" for problem in problems))
+    problems += [] if offline else access_problems(compiled.loaded)
+    worst = {problem.severity for problem in problems}
+    wrong = "error" in worst or (strict and "warning" in worst)
     if as_json:
         print_json({"ok": not wrong, "problems": problems})
     else:

@@ -144,12 +144,22 @@ def declared_access(loaded: Loaded) -> Access:
     Raises:
         ConfigError: a secret cannot be resolved, or is none; with its place.
     """
+    access, problems = _declared(loaded)
+    if problems:
+        raise ConfigError(problems)
+    return access
+
+
+def access_problems(loaded: Loaded) -> list[Problem]:
+    """What keeps :func:`declared_access` from giving any; nothing where HTTP is not served."""
+    return _declared(loaded)[1] if loaded.sound.server.enabled else []
+
+
+def _declared(loaded: Loaded) -> tuple[Access, list[Problem]]:
     problems: list[Problem] = []
     token = _resolved(loaded, "token", _token, problems)
     key = _resolved(loaded, "signature", _key, problems)
-    if problems:
-        raise ConfigError(problems)
-    return Access(token, key)
+    return Access(token, key), problems
 
 
 def _resolved(loaded: Loaded, name: str, read: Callable[[str], bytes], problems: list[Problem]) -> bytes | None:

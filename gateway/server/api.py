@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from gateway.observe import CONTENT_TYPE, Metrics
+from gateway.server.access import Access
 from gateway.server.answers import Answer, Request
 from gateway.server.body import Receive
 from gateway.server.health import Health
@@ -22,6 +23,7 @@ from gateway.server.models import (
     Explanation,
     Invalid,
     Ledger,
+    NoOrders,
     NothingTaken,
     NotReady,
     Ready,
@@ -44,10 +46,10 @@ from gateway.sources.payload import TransitionPayload
 V1 = "/api/v1"
 
 
-def api(intake: Intake, reads: Reads, orders: Orders, health: Health, *others: Route) -> list[Route]:
-    """All routes, ``others`` and the one that describes them included."""
+def api(access: Access, intake: Intake, reads: Reads, orders: Orders, health: Health, *others: Route) -> list[Route]:
+    """All routes, ``others`` and the one that describes them to whoever has ``access`` included."""
     routes = [*_intake(intake), *_reads(reads), *_orders(orders), *_health(health), *others]
-    routes.append(_description(lambda: document(routes)))
+    routes.append(_description(lambda: document(routes, access)))
     return routes
 
 
@@ -134,6 +136,7 @@ def _orders(orders: Orders) -> Iterator[Route]:
         orders.retry,
         name="retryDelivery",
         summary="Send a pending, dead or cancelled delivery again, with all its attempts before it.",
+        body=NoOrders,
         answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
     )
     yield Route(
@@ -142,6 +145,7 @@ def _orders(orders: Orders) -> Iterator[Route]:
         orders.cancel,
         name="cancelDelivery",
         summary="End a pending delivery, so that it is not sent.",
+        body=NoOrders,
         answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
     )
     yield Route(
@@ -150,6 +154,7 @@ def _orders(orders: Orders) -> Iterator[Route]:
         orders.reload,
         name="reload",
         summary="Read the configuration now, and put it into force if it is good.",
+        body=NoOrders,
         answers={200: Reloaded, 415: Refusal, 422: ReloadRefused, 503: Refusal},
     )
 

@@ -80,8 +80,7 @@ class Intake:
             parsed = await self._parsed(whole, kind)
             transitions, errors = self._apart(parsed)
             share.take(transitions=len(transitions))
-            if self._gateway.store.room().refuses:
-                raise _unavailable("the disk of the store is full", "store_full")
+            self._check_disk()
         except BaseException:
             share.give_back()
             raise
@@ -110,6 +109,15 @@ class Intake:
         if not transitions:
             raise RefusedError(422, "not one of these is a transition", more={**_counts(()), "errors": errors})
         return transitions, errors
+
+    def _check_disk(self) -> None:
+        """Take nothing more where what is left is needed to finish what was accepted."""
+        try:
+            is_full = self._gateway.store.room().refuses
+        except StoreError:
+            raise _unavailable("the gateway is stopping", "stopping") from None
+        if is_full:
+            raise _unavailable("the disk of the store is full", "store_full")
 
     async def _kept(self, transitions: list[Transition], share: Share) -> tuple[Accepted, ...]:
         try:

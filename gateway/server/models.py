@@ -6,6 +6,7 @@ Each is built when it is first used, so that a start does not wait for them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from gateway.channels.base import OutcomeKind
+from gateway.config import duration
 from gateway.config.duration import parse_duration
 from gateway.config.source import Problem as ConfigProblem
 from gateway.config.source import ProblemSeverity
@@ -409,24 +411,28 @@ class NothingTaken(Refusal):
     errors: tuple[Wrong, ...]
 
 
-class ReloadRefused(Refusal):
-    """The configuration has errors; the last good one stays."""
+class ReloadRefused(Invalid):
+    """The configuration has errors, and the last good one stays; or the request itself is wrong."""
 
-    accepted: Literal[False]
-    changes: tuple[str, ...]
-    problems: tuple[Problem, ...]
-    seconds: float
+    accepted: Literal[False] = False
+    changes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    seconds: float = 0.0
 
 
 # what may be asked
 
 
-def _since(value: Any) -> Any:
-    """A time, or the time so long ago; anything else is left to be refused."""
-    try:
+def _since(value: str) -> str | datetime:
+    """The time so long ago, or a text that is to be a time."""
+    if _DURATION.fullmatch(value):
         return datetime.now(UTC) - parse_duration(value)
-    except (TypeError, ValueError, OverflowError):
-        return value
+    if not _TIME.match(value):
+        raise ValueError("must be a time with its zone, such as 2026-03-29T01:30:00Z, or a duration such as 2h")
+    return value
+
+
+_DURATION, _TIME = re.compile(duration.PATTERN), re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 def _storable(value: str) -> str:
@@ -444,18 +450,25 @@ def _state(value: str) -> str:
 _MOMENT = {
     "anyOf": [
         {"type": "string", "format": "date-time"},
-        {"type": "string", "pattern": "^[1-9][0-9]{0,3}(d|h|m|s)$"},
+        {"type": "string", "pattern": "^[1-9][0-9]{0,2}(d|h|m|s)$"},
     ]
 }
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_since), WithJsonSchema(_MOMENT)]
-Word = Annotated[str, AfterValidator(_storable), Field(max_length=1000)]
+_WORD = {"type": "string", "maxLength": 1000, "pattern": r"^[^\u0000]*$"}
+Word = Annotated[str, AfterValidator(_storable), Field(max_length=1000), WithJsonSchema(_WORD)]
 StateType = Annotated[str, AfterValidator(_state), WithJsonSchema({"type": "string", "enum": sorted(STATES)})]
 Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 
 
 class Query(BaseModel):
     """What may stand behind the question mark."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class NoOrders(BaseModel):
+    """An empty object: the path says everything. A body all the same, since no page can send one of JSON unasked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

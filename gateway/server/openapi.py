@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import __version__
+from gateway.server.access import Access
 from gateway.server.models import Query, Refusal
 from gateway.server.routes import Route
 
@@ -21,12 +22,12 @@ _NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
 Json = dict[str, Any]
 
 
-def document(routes: Sequence[Route]) -> Json:
-    """The description of ``routes``."""
+def document(routes: Sequence[Route], access: Access) -> Json:
+    """The description of ``routes`` where they are open to ``access``."""
     schemas, definitions = _schemas(routes)
     paths: dict[str, Json] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, access)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -40,7 +41,7 @@ def document(routes: Sequence[Route]) -> Json:
 
 
 _SECURITY = {
-    "token": {"type": "http", "scheme": "bearer", "description": "[server] token; not asked for unless it is set"},
+    "token": {"type": "http", "scheme": "bearer", "description": "[server] token"},
     "signature": {
         "type": "apiKey",
         "in": "header",
@@ -48,11 +49,12 @@ _SECURITY = {
         "description": "[server] signature, in the form of Standard Webhooks",
     },
 }
-_SECURED: dict[str, list[Json]] = {
-    "nothing": [],
-    "token": [{"token": []}, {}],
-    "token or signature": [{"token": []}, {"signature": []}, {}],
-}
+
+
+def _secured(route: Route, access: Access) -> list[Json]:
+    """What a request must bring, one of these; nothing if there is none."""
+    ways = {"token": access.token, "signature": access.key if route.needs == "token or signature" else None}
+    return [] if route.needs == "nothing" else [{name: []} for name, secret in ways.items() if secret is not None]
 
 
 def _schemas(routes: Iterable[Route]) -> tuple[dict[Any, Json], Json]:
@@ -69,16 +71,16 @@ def _in_order(models: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
     return sorted(models, key=lambda model: model.__name__)
 
 
-def _operation(route: Route, schemas: dict[Any, Json]) -> Json:
+def _operation(route: Route, schemas: dict[Any, Json], access: Access) -> Json:
     operation: Json = {
         "operationId": route.name,
         "summary": route.summary,
         "parameters": [*_path_parameters(route), *_query_parameters(route.query)],
         "responses": {str(status): _answer(route, status, schemas[model]) for status, model in route.answers.items()},
-        "security": _SECURED[route.needs],
+        "security": _secured(route, access),
     }
     operation["responses"]["default"] = {"description": "Refused", "content": _refusal(schemas[Refusal])}
-    if route.method == "POST":
+    if route.body is not None:
         operation["requestBody"] = _body(route, schemas)
     return operation
 
@@ -101,8 +103,6 @@ def _query_parameters(query: type[Query]) -> Iterator[Json]:
 
 
 def _body(route: Route, schemas: dict[Any, Json]) -> Json:
-    if route.body is None:
-        return {"required": False, "content": {"application/json": {"schema": {"type": "object"}}}}
     one = schemas[route.body]
     if route.needs != "token or signature":
         return {"required": True, "content": {"application/json": {"schema": one}}}

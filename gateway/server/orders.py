@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from gateway.app import Gateway
 from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import Receive
-from gateway.server.models import Delivery, Query, Reloaded
+from gateway.server.body import Bodies, Receive
+from gateway.server.models import Delivery, NoOrders, Query, Reloaded
 from gateway.server.queries import number, read_query
 from gateway.server.questions import Questions
 from gateway.server.reads import history_of
@@ -24,28 +26,38 @@ class Orders:
     Args:
         gateway: the one.
         questions: the threads in which it does them.
+        bodies: reads what a request brings.
     """
 
-    def __init__(self, gateway: Gateway, questions: Questions) -> None:
-        self._gateway, self._questions = gateway, questions
+    def __init__(self, gateway: Gateway, questions: Questions, bodies: Bodies) -> None:
+        self._gateway, self._questions, self._bodies = gateway, questions, bodies
 
     async def retry(self, request: Request, receive: Receive) -> Answer:
         """Send a delivery again."""
-        return await self._carry_out(Store.retry, request)
+        return await self._carry_out(Store.retry, request, receive)
 
     async def cancel(self, request: Request, receive: Receive) -> Answer:
         """End a delivery that waits."""
-        return await self._carry_out(Store.cancel, request)
+        return await self._carry_out(Store.cancel, request, receive)
 
-    async def _carry_out(self, order: Order, request: Request) -> Answer:
+    async def _check(self, request: Request, receive: Receive) -> None:
+        """Refuse what says more than its path: it would be ignored."""
         read_query(request.query, Query)
+        body = await self._bodies.json(request, receive)
+        try:
+            NoOrders.model_validate_json(body or b"{}")
+        except ValidationError:
+            raise RefusedError(422, "the body must be an empty object: {}") from None
+
+    async def _carry_out(self, order: Order, request: Request, receive: Receive) -> Answer:
+        await self._check(request, receive)
         id = number(request.parameters["id"])
         told = await self._questions.ask(lambda: _carried_out(self._gateway.store, order, id))
         return Answer(200, told.model_dump_json().encode())
 
     async def reload(self, request: Request, receive: Receive) -> Answer:
         """Read the configuration now."""
-        read_query(request.query, Query)
+        await self._check(request, receive)
         told = Reloaded.of(await self._questions.ask(self._gateway.reload))
         if not told.accepted:
             more = told.model_dump()

@@ -118,9 +118,10 @@ class Server:
         intake = Intake(gateway, access, limit, room, completions, measures)
         stack.callback(intake.close)
         stack.callback(questions.close)
-        reads = Reads(gateway, questions, Bodies(limit, room))
+        bodies = Bodies(limit, room)
         health = Health(gateway.store, lambda: self._stopping)
-        routes = api(intake, reads, Orders(gateway, questions), health, metrics_route(metrics, questions))
+        reads, orders = Reads(gateway, questions, bodies), Orders(gateway, questions, bodies)
+        routes = api(access, intake, reads, orders, health, metrics_route(metrics, questions))
         return Application(Routes(routes), access, measures)
 
 

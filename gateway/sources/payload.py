@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 LONGEST_NAME = 1_000
 MOST_TAGS = 200
+LARGEST_COUNT = 2**31 - 1
 
 MOST_TRANSITIONS = 10_000
 """At most so many in one body."""
@@ -58,7 +60,21 @@ def _state_type(value: str) -> str:
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Times in between can be told in any zone."""
 
-Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
+_INSTANT = {"type": "string", "format": "date-time", "pattern": "^(19|[2-8][0-9])[0-9]{2}-"}
+Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST), WithJsonSchema(_INSTANT)]
+
+
+def _whole(value: object) -> object:
+    """``3.0`` is a whole number to JSON."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _count(least: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "integer", "minimum": least, "maximum": LARGEST_COUNT})
+
+
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=LARGEST_COUNT), _count(0)]
+MapIndex = Annotated[int, BeforeValidator(_whole), Field(ge=-1, le=LARGEST_COUNT), _count(-1)]
 
 
 def _utc(instant: datetime) -> datetime:
@@ -89,7 +105,7 @@ class StatePayload(Part):
     result: Any = Field(default=None, description="the data it carries")
     timestamp: Instant | None = Field(default=None, description="when it was created")
     start_time: Instant | None = Field(default=None, description="when the run is due")
-    run_count: int = Field(default=0, ge=0, description="attempts so far")
+    run_count: Count = Field(default=0, description="attempts so far")
     final: bool | None = Field(default=None, description="false if the engine will retry")
     context: dict[str, Any] = Field(default_factory=dict, description="what the engine noted beside it")
     state: StatePayload | None = Field(default=None, description="the state a queued or submitted one is about")
@@ -137,8 +153,8 @@ class ObjPayload(FlowPayload):
 
     kind: Kind = Field(description="task or flow")
     flow: FlowPayload | None = Field(default=None, description="for a task, the flow it runs in")
-    max_retries: int = Field(default=0, ge=0)
-    map_index: int | None = None
+    max_retries: Count = 0
+    map_index: MapIndex | None = None
 
     def build(self) -> Obj:
         """The task or flow it describes."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.testing import HttpSink
+
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 30
+PATIENCE = 15.0
+GRACE = 5
 PRIVATE = ("ONCALL_SLACK_URL", "MAIL_USER", "MAIL_PASS", "COLUMNS", "FORCE_COLOR", "PYTHONWARNINGS")
 
 Gateway = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -82,3 +90,74 @@ def project(tmp_path: Path) -> Path:
     for part in ("config", "templates"):
         shutil.copytree(CHECKOUT / part, tmp_path / part)
     return tmp_path
+
+
+class Running:
+    """``gateway run`` as a process; what it says is read as it comes."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", *options, "run", "--grace", f"{GRACE}s"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONUTF8": "1"},
+        )
+        self.said = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+
+    def says(self, text: str) -> None:
+        """Wait until it has said ``text``."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.said:
+            assert time.monotonic() < deadline, f"{text!r} was not said, but:\n{self.said}"
+            time.sleep(0.02)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, once it has said so."""
+        self.says("Ctrl-C ends.")
+        return re.search(r"Listening on (\S+)", self.said)[1]  # type: ignore[index]
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end; returns its exit code once all it said is read."""
+        self.process.send_signal(how)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def close(self) -> None:
+        """End it however it stands."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def starting(*options: str, wait: bool = True) -> Running:
+        started.append(Running(tmp_path, *options))
+        if wait:
+            started[-1].says("Ctrl-C ends.")
+        return started[-1]
+
+    yield starting
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[HttpSink]:
+    with HttpSink() as running:
+        yield running

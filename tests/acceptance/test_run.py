@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -46,70 +40,6 @@ with Flow("etl") as flow:
 flow.run()
 os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-class Running:
-    """``gateway run`` as a process; what it says is read as it comes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "run", "--grace", f"{GRACE}s"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONUTF8": "1"},
-        )
-        self.said = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said += line
-
-    def says(self, text: str) -> None:
-        """Wait until it has said ``text``."""
-        deadline = time.monotonic() + SECONDS
-        while text not in self.said:
-            assert time.monotonic() < deadline, f"{text!r} was not said, but:\n{self.said}"
-            time.sleep(0.02)
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end; returns its exit code once all it said is read."""
-        self.process.send_signal(how)
-        code = self.process.wait(SECONDS)
-        self._reader.join(SECONDS)
-        return code
-
-    def close(self) -> None:
-        """End it however it stands."""
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[object]:
-    started: list[Running] = []
-
-    def starting() -> Running:
-        started.append(Running(tmp_path))
-        started[-1].says("Ctrl-C ends.")
-        return started[-1]
-
-    yield starting
-    for one in started:
-        one.close()
-
-
-@pytest.fixture
-def sink() -> Iterator[HttpSink]:
-    with HttpSink() as running:
-        yield running
 
 
 def config(sink: HttpSink, message: str = "{{ state.message }}", when: str = "state is failed") -> str:

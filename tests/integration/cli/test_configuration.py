@@ -31,6 +31,25 @@ name = "all"
 to   = "box"
 """
 
+TOKEN = """
+[channel.box]
+url = "record://box"
+[[handler]]
+name = "all"
+to   = "box"
+[server]
+token = { env = "NOT_SET_ANYWHERE" }
+"""
+
+
+def test_check_resolves_the_token_of_the_server_too(gateway, declare) -> None:
+    declare(TOKEN)
+
+    checked, offline = gateway("check"), gateway("check", "--offline")
+
+    assert (checked.returncode, offline.returncode) == (1, 0)
+    assert "config/gateway.toml:8:9: error: server.token: the environment variable 'NOT_SET_ANYWHERE'" in checked.stderr
+
 
 def test_init_writes_a_configuration_that_checks_without_secrets_or_warnings(gateway, tmp_path) -> None:
     made = gateway("init")
