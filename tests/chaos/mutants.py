@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from sqlalchemy import text
+
 from gateway.app import Gateway
 from gateway.channels.base import Outcome
 from gateway.delivery.dispatcher import Dispatcher
@@ -48,9 +50,9 @@ def _set_points(pass_by: PassBy) -> None:
         pass_by(WRITTEN)
         return accepted
 
-    def pass_and_insert(connection: Any, deliveries: Any) -> None:
+    def pass_and_insert(*arguments: Any) -> None:
         pass_by(BETWEEN)
-        insert_deliveries(connection, deliveries)
+        insert_deliveries(*arguments)
 
     def pass_ask_and_pass(self: Lane, delivery: Any) -> Outcome:
         pass_by(SENDING)
@@ -95,38 +97,25 @@ def _recover_no_claims(pass_by: PassBy) -> None:
 def _commit_in_two_transactions(pass_by: PassBy) -> None:
     insert_deliveries = operations._insert_deliveries
 
-    def commit_pass_and_insert(connection: Any, deliveries: Sequence[Any]) -> None:
-        if any(one.fallback_of is None for one in deliveries):
-            connection.exec_driver_sql("COMMIT")
-            pass_by(BETWEEN)
-            connection.exec_driver_sql("BEGIN")
-        insert_deliveries(connection, deliveries)
+    def commit_pass_and_insert(connection: Any, *arguments: Any) -> None:
+        connection.exec_driver_sql("COMMIT")
+        pass_by(BETWEEN)
+        connection.exec_driver_sql("BEGIN")
+        insert_deliveries(connection, *arguments)
 
     operations._insert_deliveries = commit_pass_and_insert
 
 
-def _tell_duplicates(pass_by: PassBy) -> None:
+def _check_no_duplicates(pass_by: PassBy) -> None:
     accept = operations.accept
+    forget = text("UPDATE transition SET id = id || '-' || seq WHERE id = :id")
 
-    def accept_all_as_new(connection: Any, node: int, acceptances: Any) -> Any:
-        return [
-            _told_again(connection, node, acceptance) if accepted.duplicate else accepted
-            for acceptance, accepted in zip(acceptances, accept(connection, node, acceptances), strict=True)
-        ]
+    def accept_as_new(connection: Any, node: int, acceptances: Sequence[Any]) -> Any:
+        for acceptance in acceptances:
+            connection.execute(forget, {"id": acceptance.transition.id})
+        return accept(connection, node, acceptances)
 
-    operations.accept = accept_all_as_new
-
-
-def _told_again(connection: Any, node: int, acceptance: Any) -> Accepted:
-    question = "SELECT seq FROM transition WHERE id = " + repr(acceptance.transition.id)
-    seq = connection.exec_driver_sql(question).scalar_one()
-    ids = operations.next_ids(connection, len(acceptance.deliveries))
-    made = tuple(
-        operations._made(new, id, seq, acceptance.transition.received_at, node)
-        for new, id in zip(acceptance.deliveries, ids, strict=True)
-    )
-    operations._insert_deliveries(connection, made)
-    return Accepted(False, made)
+    operations.accept = accept_as_new
 
 
 def _follow_no_clock(pass_by: PassBy) -> None:
@@ -149,7 +138,7 @@ MUTANTS: dict[str, Callable[[PassBy], None]] = {
     "finish-before-send": _finish_before_send,
     "no-claim-recovery": _recover_no_claims,
     "two-transactions": _commit_in_two_transactions,
-    "no-duplicate-check": _tell_duplicates,
+    "no-duplicate-check": _check_no_duplicates,
     "clock-not-followed": _follow_no_clock,
     "no-pause": _pause_for_nobody,
     "no-fence": _hold_for_ever,

@@ -100,7 +100,7 @@ class Client:
             self._log.answered(items, answer)
             return None
         self._log.refused(str(status))
-        if status not in (429, 500, 503):
+        if status not in (429, 503):
             raise AssertionError(f"the gateway answers {status} {answer}")
         return wait
 

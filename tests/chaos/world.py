@@ -233,7 +233,8 @@ class World:
         assert not broken, self.report(broken)
 
     def report(self, broken: Sequence[Broken]) -> str:
-        """What is to be said of ``broken``."""
+        """What is to be said of ``broken``; all that it was found by is written into the folder."""
+        self._write_evidence()
         words = [
             f"seed {self.seed} (run again with GATEWAY_CHAOS_SEED={self.seed}), everything is in {self.folder}",
             *map(str, broken),
@@ -241,6 +242,18 @@ class World:
             *(f"{node.gateway.port}: {node.gateway.last_words()}" for node in self.nodes),
         ]
         return "\n".join(words)
+
+    def _write_evidence(self) -> None:
+        books = self.books.books()
+        files = {
+            "arrivals": self.sink.arrivals,
+            "deliveries": books.deliveries,
+            "transitions": books.transitions,
+            "moments": [("died", at) for at in self.deaths]
+            + [("began", at) for node in self.nodes for at in node.gateway.starts],
+        }
+        for name, entries in files.items():
+            (self.folder / f"{name}.txt").write_text("".join(f"{entry}\n" for entry in entries))
 
     def summary(self) -> str:
         """How much there was of everything."""
