@@ -12,7 +12,7 @@ from random import Random
 
 CHANNELS = ("steady", "other", "fickle", "last")
 FALLBACKS = {"fickle": "last"}
-IN_FLIGHT = 24
+IN_FLIGHT = 16
 """The most messages of one channel that are out, or answered and not yet recorded, when its gateway dies: attempts
 in progress and outcomes on their way to the disk."""
 
