@@ -49,29 +49,23 @@ class HangingChannel:
     def send(self, message: Message, timeout: float) -> Outcome:
         with self._lock:
             self.sent.append(message)
-            hangs, self._hangs_left = self._hangs_left > 0, self._hangs_left - 1
-        if hangs:
-            self._wait_for_ever()
+            pair = socket.socketpair() if self._hangs_left > 0 else None
+            self._hangs_left -= 1
+            self._pairs += [pair] if pair else []
+        if pair:
+            pair[0].recv(1)  # for ever
+            pair[0].close()
         with self._lock:
             self.delivered.append(message)
         return DELIVERED
-
-    def _wait_for_ever(self) -> None:
-        pair = socket.socketpair()
-        with self._lock:
-            self._pairs.append(pair)
-        pair[0].recv(1)
 
     def answer(self) -> None:
         """Let all that hang return."""
         with self._lock:
             self._hangs_left = 0
             pairs, self._pairs = self._pairs, []
-        for waiting, peer in pairs:
+        for _, peer in pairs:
             peer.close()
-            while waiting.recv(1):
-                pass
-            waiting.close()
 
     def renew(self) -> None:
         self.renewed += 1
