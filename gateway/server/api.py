@@ -150,6 +150,15 @@ def _orders(orders: Orders) -> Iterator[Route]:
     )
     yield Route(
         "POST",
+        f"{V1}/deliveries/{{id}}/drop",
+        orders.drop,
+        name="dropDelivery",
+        summary="Take a dead letter out of the way.",
+        body=NoOrders,
+        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "POST",
         f"{V1}/reload",
         orders.reload,
         name="reload",

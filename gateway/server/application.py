@@ -51,7 +51,7 @@ class Application:
             answer = _BROKEN
         finally:
             self._measures.ended(request, path, answer, time.monotonic() - began)
-        await _send(answer, send, is_wanted=request.method != "HEAD")
+        await _send(answer, send, request.method)
 
     async def _carry_out(self, route: Route, request: Request, receive: Receive) -> Answer:
         if route.needs == "token":
@@ -61,8 +61,14 @@ class Application:
         return await route.work(request, receive)
 
 
-async def _send(answer: Answer, send: Send, *, is_wanted: bool) -> None:
+async def _send(answer: Answer, send: Send, method: str) -> None:
     length = b"%d" % len(answer.body)
     headers = [(b"content-type", answer.content_type), (b"content-length", length), *answer.headers]
+    if method != "POST":
+        headers += _FOR_BROWSERS
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body if is_wanted else b""})
+    await send({"type": "http.response.body", "body": answer.body if method != "HEAD" else b""})
+
+
+_FOR_BROWSERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""What came with events is neither kept by anybody on the way, nor taken for a page."""

@@ -40,6 +40,10 @@ class Orders:
         """End a delivery that waits."""
         return await self._carry_out(Store.cancel, request, receive)
 
+    async def drop(self, request: Request, receive: Receive) -> Answer:
+        """Take a dead letter out of the way."""
+        return await self._carry_out(Store.drop, request, receive)
+
     async def _check(self, request: Request, receive: Receive) -> None:
         """Refuse what says more than its path: it would be ignored."""
         read_query(request.query, Query)

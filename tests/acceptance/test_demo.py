@@ -26,7 +26,9 @@ def test_the_demo_passes_in_time_and_shows_what_arrived(gateway, tmp_path) -> No
         '"title": "convert failed, next try at ',
     ):
         assert arrived in shown.stdout
-    assert "14 accepted = 10 delivered + 4 suppressed + 0 dead + 0 cancelled + 0 owed" in shown.stdout
+    assert '{"accepted":1,"duplicates":0}' in shown.stdout
+    assert '{"accepted":0,"duplicates":1}' in shown.stdout
+    assert "15 accepted = 11 delivered + 4 suppressed + 0 dead + 0 cancelled + 0 owed" in shown.stdout
     assert "Everything arrived" in shown.stdout
     assert list(tmp_path.iterdir()) == []
 

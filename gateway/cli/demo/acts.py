@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from rich.rule import Rule
 from rich.text import Text
 
 from gateway.cli.deliveries import in_balance, print_deliveries
-from gateway.cli.demo.arrivals import print_gist, print_mail, print_request
+from gateway.cli.demo.arrivals import print_exchange, print_gist, print_mail, print_request
 from gateway.cli.demo.orders import nightly_orders
-from gateway.cli.demo.stage import SLACK_HOST, Stage, stage
+from gateway.cli.demo.stage import PATIENCE, SLACK_HOST, Stage, stage
 from gateway.cli.event import what_happened
 from gateway.cli.explanation import print_explanations
 from gateway.cli.logs import leave_out_reloads
@@ -30,6 +32,13 @@ RETRYING, FAILED = "task-retrying", "task-failed"
 NEW_TITLE = "{{ task.name }} failed, next try at {{ state.start_time }}"
 BAD_CHECK = "state is faild and state is final"
 
+PATH = "/api/v1/transitions"
+EVENT = {
+    "id": "export-1",
+    "obj": {"kind": "task", "name": "export", "flow": {"name": "monthly-report"}},
+    "new_state": {"type": "Retrying", "run_count": 1, "start_time": "2030-01-01T06:00:00Z"},
+}
+
 REQUESTS, MAILS = 3, 1
 """What one run of the flow sends: a retry, a failure and the data it carries to Slack, the failure by mail."""
 
@@ -43,12 +52,13 @@ def play(keep: bool) -> None:
         _first_run(on_stage)
         _edit(on_stage)
         _bad_edit(on_stage)
+        _event(on_stage)
         _books(on_stage)
     say(f"\nEverything arrived, after {time.monotonic() - began:.0f} seconds.", "bold green")
     if keep:
         say(f"Kept in {folder}; look further with: gateway deliveries --config {folder / 'config'}")
     say("Next: `gateway init` writes this configuration here, `gateway check` proves it, and")
-    say("state_handlers=[Gateway('config/')] attaches it to your own tasks and flows.")
+    say("state_handlers=[Gateway('config/')] attaches it to your own tasks and flows; `gateway run` serves all others.")
 
 
 @contextmanager
@@ -132,6 +142,31 @@ def _bad_edit(on_stage: Stage) -> None:
     say("Refused: the last good configuration stays in force.")
 
 
+# the third act: an event of some other program
+
+
+def _event(on_stage: Stage) -> None:
+    _act("6. An event by HTTP, as `gateway run` takes it")
+    say(f"Any program may tell the gateway, here at {on_stage.server.url}; an id makes a repeat harmless:")
+    before = len(on_stage.slack.received)
+    answers = [_post(on_stage.server.url, EVENT) for _ in range(2)]
+    print_exchange(PATH, EVENT, answers)
+    on_stage.gateway.drain()
+    say("It was on the disk before it was answered. Sent twice, Slack gets it once:")
+    print_gist(on_stage.requests(before + 1)[-1])
+
+
+def _post(url: str, event: object) -> tuple[str, str]:
+    """Status and body of what an event is answered. Goes past every proxy."""
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
+    try:
+        connection.request("POST", PATH, json.dumps(event), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return f"{answer.status} {answer.reason}", answer.read().decode()
+    finally:
+        connection.close()
+
+
 # the end: the books
 
 
@@ -139,12 +174,12 @@ def _books(on_stage: Stage) -> None:
     gateway = on_stage.gateway
     if owed := gateway.drain():
         fail(f"{owed} deliveries are still owed")
-    _act("6. What was delivered, and why the rest was not")
+    _act("7. What was delivered, and why the rest was not")
     print_deliveries(gateway.store.deliveries()[::-1])
     say(in_balance(total(gateway.store.ledger())))
 
     failure = _cause_of(on_stage, FAILED)
-    _act("7. Why nobody else was told, as `gateway explain` has it")
+    _act("8. Why nobody else was told, as `gateway explain` has it")
     say(what_happened(failure))
     print_explanations(explain(gateway.ruleset, failure))
 

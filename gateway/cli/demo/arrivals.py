@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Iterable
 
 from gateway.cli.output import say
 from gateway.testing import Mail, Received
@@ -25,6 +26,15 @@ def print_gist(request: Received) -> None:
     """An HTTP request in one line, by the titles and texts in its body."""
     texts = [attachment[key] for attachment in request.json()["attachments"] for key in ("title", "text")]
     say(f"{_INDENT}{' | '.join(texts)}".replace("\n", " "))
+
+
+def print_exchange(path: str, event: object, answers: Iterable[tuple[str, str]]) -> None:
+    """A request with an event, and what it was answered each time it was sent."""
+    say(f"POST {path} HTTP/1.1", "cyan")
+    _say_indented(json.dumps(event))
+    for status, body in answers:
+        say(f"HTTP/1.1 {status}", "cyan")
+        _say_indented(body)
 
 
 def _essence(value: object) -> object:

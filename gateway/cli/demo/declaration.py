@@ -25,6 +25,10 @@ class Declaration:
         """Let ``key`` of a handler be ``value``, written as TOML."""
         self._set("handlers.toml", rf'"{name}"', key, value)
 
+    def add(self, file: str, text: str) -> None:
+        """Add a file."""
+        (self.path / file).write_text(text)
+
     def _set(self, file: str, mark: str, key: str, value: str) -> None:
         path = self.path / file
         tables = _TABLE.split(path.read_text())

@@ -1,4 +1,4 @@
-"""The demo's stage: two servers on loopback, a folder with the configuration, and a gateway open on it."""
+"""The demo's stage: servers on loopback, a folder with the configuration, a gateway open on it that serves HTTP."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gateway.app import Gateway
 from gateway.cli.demo.declaration import Declaration
 from gateway.cli.output import fail
 from gateway.reload import Reloaded
+from gateway.server import Server, open_door
 from gateway.testing import HttpSink, Mail, Received, SmtpSink
 
 SLACK_URL = "slack://T0DEMO000/B0DEMO000/nobodyKnowsThisToken0000"
@@ -30,6 +31,7 @@ class Stage:
         gateway: open on it.
         slack: speaks the protocol of Slack's webhooks.
         mail: a mail server.
+        server: the gateway's own, for transitions that come by HTTP.
         reloads: the records of reloads not looked at yet.
     """
 
@@ -37,6 +39,7 @@ class Stage:
     gateway: Gateway
     slack: HttpSink
     mail: SmtpSink
+    server: Server
     reloads: SimpleQueue[Reloaded]
 
     def next_reload(self) -> Reloaded:
@@ -71,8 +74,10 @@ def stage(folder: Path) -> Iterator[Stage]:
         declaration = Declaration(folder)
         declaration.set_channel("oncall", "url", f'"{SLACK_URL}"')
         declaration.set_channel("mail", "url", f'"mailto://{mail.address}?{MAIL_PARAMETERS}"')
+        declaration.add("server.toml", '[server]\nlisten = "127.0.0.1:0"\n')
         transport = Transport(routes={SLACK_HOST: slack.url})
         stack.callback(transport.close)
         reloads: SimpleQueue[Reloaded] = SimpleQueue()
-        gateway = Gateway(declaration.path, on_reload=reloads.put, transport=transport)
-        yield Stage(declaration, stack.enter_context(gateway), slack, mail, reloads)
+        gateway = stack.enter_context(Gateway(declaration.path, on_reload=reloads.put, transport=transport))
+        server = stack.enter_context(Server(gateway, open_door(gateway.ruleset.loaded)))
+        yield Stage(declaration, gateway, slack, mail, server, reloads)

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway.app import Gateway
+from gateway.channels.transport import Transport
 from gateway.config import load, read_sources
 from gateway.server import Server, open_door
 from gateway.server.limits import LIMITS, Limits
@@ -70,6 +71,7 @@ def serve(write: Callable[..., Path]) -> Iterator[Callable[..., Serving]]:
             handlers: str = HANDLER,
             channels: str = "",
             limits: Limits = LIMITS,
+            transport: Transport | None = None,
             **headers: str,
         ) -> Serving:
             table = '[server]\nlisten = "127.0.0.1:0"\n' + (f'token = "{TOKEN}"\n' if token else "") + server
@@ -78,7 +80,7 @@ def serve(write: Callable[..., Path]) -> Iterator[Callable[..., Serving]]:
             assert not [problem for problem in loaded.problems if problem.severity == "error"], loaded.problems
             door = open_door(loaded)
             stack.callback(door.close)
-            gateway = stack.enter_context(Gateway(folder, watch=False, drain_seconds=2))
+            gateway = stack.enter_context(Gateway(folder, watch=False, drain_seconds=2, transport=transport))
             running = stack.enter_context(Server(gateway, door, limits=limits))
             if token:
                 headers.setdefault("authorization", f"Bearer {TOKEN}")

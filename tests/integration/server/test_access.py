@@ -32,6 +32,7 @@ CLOSED = [
     ("POST", "/api/v1/reload"),
     ("POST", "/api/v1/deliveries/1/retry"),
     ("POST", "/api/v1/deliveries/1/cancel"),
+    ("POST", "/api/v1/deliveries/1/drop"),
 ]
 
 

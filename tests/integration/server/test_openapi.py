@@ -64,5 +64,5 @@ def test_the_running_server_does_what_it_says(serve, event, tmp_path) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "13 selected / 13 total" in done.stdout
+    assert "14 selected / 14 total" in done.stdout
     assert serving.client.get("/readyz").status_code == 200

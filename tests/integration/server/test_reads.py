@@ -189,7 +189,7 @@ def test_a_delivery_is_shown_with_its_attempts_and_why(filled) -> None:
 
 
 @pytest.mark.parametrize("id", ["0", "999999", "-1", "x", "1.0", "%31%00", "9" * 30, "%D9%A1"])
-@pytest.mark.parametrize("order", ["", "/retry", "/cancel"])
+@pytest.mark.parametrize("order", ["", "/retry", "/cancel", "/drop"])
 def test_a_delivery_that_is_not_there_is_not_found(serve, id, order) -> None:
     client = serve().client
     path = f"{V1}/deliveries/{id}{order}"
@@ -268,10 +268,22 @@ def test_a_pending_delivery_is_ended_and_can_be_owed_again(filled) -> None:
     assert revived.status_code == 200
 
 
+def test_a_dead_letter_is_taken_out_of_the_way(serve, event, until) -> None:
+    channels = HOOK.replace("attempts = 3", "attempts = 1")
+    serving = serve(handlers=HANDLERS, channels=channels)
+    serving.post(event())
+    until(lambda: delivery(serving, "hook")["status"] == "dead")
+
+    dropped = serving.client.post(f"{V1}/deliveries/{delivery(serving, 'hook')['id']}/drop", json={}).json()
+
+    assert (dropped["status"], dropped["reason"]) == ("cancelled", "dropped")
+    assert serving.client.get(f"{V1}/ledger").json()["total"]["cancelled"] == 1
+
+
 def test_what_is_delivered_is_left_alone(filled) -> None:
     id = filled.client.get(f"{V1}/deliveries?status=delivered").json()["deliveries"][0]["id"]
 
-    for order in ("retry", "cancel"):
+    for order in ("retry", "cancel", "drop"):
         answer = filled.client.post(f"{V1}/deliveries/{id}/{order}", json={})
         assert (answer.status_code, answer.json()["detail"]) == (
             409,
