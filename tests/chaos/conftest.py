@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chaos.cluster import Cluster, binaries
 from chaos.shim import Shim, compiler
 from chaos.world import Setting, World
 from gateway.config.duration import parse_duration
@@ -65,6 +66,15 @@ def shim(tmp_path: Path) -> Iterator[Shim]:
         require_ci_to_have("no C compiler to build the shim with: install gcc")
     with Shim(tmp_path) as shim:
         yield shim
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of our own."""
+    if binaries() is None:
+        require_ci_to_have("no PostgreSQL server is installed: install postgresql")
+    with Cluster() as running:
+        yield running
 
 
 def require_ci_to_have(reason: str) -> None:

@@ -155,10 +155,10 @@ class GatewayProcess:
         """Its answer to a request: the status, and the JSON in it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         try:
-            connection.request(method, path)
+            connection.request(method, path, headers={"Content-Type": "application/json"})
             answer = connection.getresponse()
             content = answer.read()
-            is_json = answer.headers.get_content_type() == "application/json"
+            is_json = answer.headers.get_content_type() in ("application/json", "application/problem+json")
             return answer.status, json.loads(content) if is_json else content.decode()
         finally:
             connection.close()

@@ -16,10 +16,13 @@ from typing import Any, Literal
 from chaos.audit import Posted
 from chaos.declaration import DESTINATIONS
 
-Shape = Literal["object", "array", "lines", "gzip"]
-SHAPES: tuple[Shape, ...] = ("object", "object", "array", "lines", "gzip")
+Shape = Literal["object", "array", "lines", "gzip", "flawed"]
+"""``flawed`` is an array with something in it that is no transition."""
+
+SHAPES: tuple[Shape, ...] = ("object", "object", "array", "lines", "gzip", "flawed")
 CONTENT_TYPES = {"object": "application/json", "array": "application/json", "lines": "application/x-ndjson"}
 
+FLAW = {"id": "never-to-be-kept", "obj": {"kind": "task"}}
 PATH = "/api/v1/transitions"
 ANSWER_SECONDS = 8.0
 LONGEST_PAUSE = 0.3
@@ -97,6 +100,7 @@ class Client:
             self.close()
             return 0.05
         if status == 202:
+            assert len(answer.get("errors", ())) == (shape == "flawed"), answer
             self._log.answered(items, answer)
             return None
         self._log.refused(str(status))
@@ -161,7 +165,7 @@ def encoded(items: Sequence[dict[str, Any]], shape: Shape) -> tuple[bytes, dict[
         return json.dumps(item).encode(), headers
     if shape == "lines":
         return b"".join(json.dumps(item).encode() + b"\n" for item in items), headers
-    body = json.dumps(list(items)).encode()
+    body = json.dumps([FLAW, *items] if shape == "flawed" else list(items)).encode()
     return (gzip.compress(body), headers | {"Content-Encoding": "gzip"}) if shape == "gzip" else (body, headers)
 
 

@@ -45,6 +45,7 @@ class Sink:
 
     Attributes:
         spared: the share of requests that are answered well whatever the mode.
+        delay: seconds that a good answer takes.
         arrivals: every request, in order.
         modes: how each channel's requests are treated; ``ok`` unless told otherwise.
     """
@@ -54,6 +55,7 @@ class Sink:
         self.modes: dict[str, Mode] = {}
         self.port = 0
         self.spared = 0.0
+        self.delay = 0.0
         self._random = random
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
@@ -125,6 +127,7 @@ class Sink:
         self.arrivals.append(Arrival(at, request.channel, request.key, request.text, mode, taken, mode == "ok", until))
         match mode:
             case "ok":
+                await asyncio.sleep(self.delay)
                 writer.write(_OK)
             case "error" | "refuse":
                 writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % _STATUS[mode])

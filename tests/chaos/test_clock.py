@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 import pytest
 
+from chaos.books import PostgresBooks
+from chaos.cluster import Cluster
 from chaos.launcher import Settings
 from chaos.producer import transition
 from chaos.shim import Shim
@@ -40,9 +43,10 @@ class Seen:
 @pytest.fixture
 def step_clock(
     make_world: Callable[..., World], shim: Shim, until: Callable[..., None]
-) -> Callable[[float, str], tuple[World, Seen]]:
-    def stepping(step: float, mutant: str = "") -> tuple[World, Seen]:
-        world = make_world(settings=Settings(breaker=NEVER_PARKED, mutant=mutant), environment=shim.environment)
+) -> Callable[..., tuple[World, Seen]]:
+    def stepping(step: float, mutant: str = "", **store: object) -> tuple[World, Seen]:
+        how = Settings(breaker=NEVER_PARKED, mutant=mutant)
+        world = make_world(settings=how, environment=shim.environment, **store)
         world.nodes[0].declare(patient="30m")
         world.gateway.start()
         world.sink.behave("error")
@@ -80,6 +84,20 @@ def test_a_step_of_the_clock_freezes_nothing_and_hurries_nothing(
     assert seen.patient <= FEW
     assert seen.lively >= WAITING
     until(lambda: len({one.key for one in world.sink.taken("steady")}) == WAITING + 1, 10)
+    world.gateway.end()
+    world.check([one for one in world.findings() if one.rule != "I3"])
+
+
+@STEPS
+def test_on_postgresql_a_step_of_a_hosts_clock_means_nothing(
+    step_clock: Callable[..., tuple[World, Seen]], cluster: Cluster, step: float
+) -> None:
+    url = cluster.create(f"clock_{uuid4().hex[:12]}")
+
+    world, seen = step_clock(step, store=url, books=PostgresBooks(url))
+
+    assert seen.patient <= FEW
+    assert seen.lively >= WAITING
     world.gateway.end()
     world.check([one for one in world.findings() if one.rule != "I3"])
 

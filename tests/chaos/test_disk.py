@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chaos.audit import Ledger, audit_running, ledger_balances
 from chaos.launcher import Settings
 from chaos.producer import transition
 from chaos.shim import Shim
@@ -40,7 +41,7 @@ def test_every_acknowledgement_has_been_made_sure_of(
     world.check()
 
 
-def test_a_full_disk_refuses_and_loses_nothing(make_world: Callable[..., World]) -> None:
+def test_a_full_disk_refuses_and_loses_nothing(make_world: Callable[..., World], until: Callable[..., None]) -> None:
     world = make_world(settings=Settings(file_limit=FULL_AT))
     world.gateway.start()
     world.sink.behave("error", "steady")
@@ -50,9 +51,10 @@ def test_a_full_disk_refuses_and_loses_nothing(make_world: Callable[..., World])
         client.post_once([transition(f"t-{number:04}", "load", LARGE)])
         number += 1
     world.start_producers(3)
-    for _ in range(20):
-        time.sleep(0.1)
-        world.gateway.check_alive()
+    until(lambda: world.log.refusals["503"] > 20)
+    assert not list(ledger_balances(told_by(world)))
+    assert told_by(world)["failed-load", "steady"]["owed"] > 0
+    assert audit_running(world.books.books()) == []
 
     world.gateway.kill()
     world.gateway.settings = Settings()
@@ -61,4 +63,9 @@ def test_a_full_disk_refuses_and_loses_nothing(make_world: Callable[..., World])
     world.settle()
     world.gateway.end()
     world.check()
-    print(world.summary())
+
+
+def told_by(world: World) -> Ledger:
+    ledger = world.gateway.ledger()
+    assert ledger is not None, "a full disk must not keep it from telling"
+    return ledger

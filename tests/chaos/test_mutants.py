@@ -25,10 +25,15 @@ ENOUGH_SECONDS = 4.0
 
 
 class Stage:
-    """A world whose gateway can be stopped at points."""
+    """A world whose gateway can be stopped at points.
 
-    def __init__(self, world: World, pauses: Pauses, until: Callable[..., None]) -> None:
+    Attributes:
+        patience: seconds to wait for an answer that should not come.
+    """
+
+    def __init__(self, world: World, pauses: Pauses, until: Callable[..., None], patience: float) -> None:
         self.world, self.pauses, self._until = world, pauses, until
+        self.patience = patience
         self.world.sink.behave("ok")
 
     def post_until(self, point: str, *tasks: str) -> Client:
@@ -55,7 +60,7 @@ class Stage:
 def killed_before_the_commit(stage: Stage) -> None:
     """A producer that has its answer does not ask again; one that has none does."""
     client = stage.post_until(WRITTEN, "load")
-    answered = client.answered_within(1.0)
+    answered = client.answered_within(stage.patience)
     stage.die_and_start_again(WRITTEN)
     if not answered:
         client.post([transition("load-1", "load")])
@@ -108,7 +113,7 @@ def set_stage(make_world: Callable[..., World], until: Callable[..., None], tmp_
         pauses = Pauses(tmp_path / "pauses")
         world = make_world(settings=Settings(mutant=mutant, pauses=str(tmp_path / "pauses")))
         world.gateway.start()
-        return Stage(world, pauses, until)
+        return Stage(world, pauses, until, patience=10.0 if mutant else 1.0)
 
     return setting
 

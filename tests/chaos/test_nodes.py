@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from uuid import uuid4
 
 import pytest
 
 from chaos.books import PostgresBooks
-from chaos.cluster import Cluster, binaries
-from chaos.conftest import require_ci_to_have
+from chaos.cluster import Cluster
 from chaos.launcher import Settings
 from chaos.producer import transition
 from chaos.world import Node, World
@@ -21,14 +20,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(150)]
 NODE_TTL = 2.0
 BEYOND_THE_LEASE = 1.7 * NODE_TTL
 QUEUED = 150
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    if binaries() is None:
-        require_ci_to_have("no PostgreSQL server is installed: install postgresql")
-    with Cluster() as running:
-        yield running
 
 
 @pytest.fixture

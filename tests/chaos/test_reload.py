@@ -31,6 +31,8 @@ def test_edits_under_load_lose_nothing_repeat_nothing_and_break_no_connection(
         until(lambda v=version: said_last(world, v))
         node.declaration.write_bad(node.gateway.port, dice)
         until(lambda n=int(version[1:]): world.gateway.said().count("refused") >= n)
+        status, told = world.gateway.ask("POST", "/api/v1/reload")
+        assert (status, told.get("accepted")) == (422, False), told
         number = len(world.sink.arrivals)
         until(lambda n=number: len(world.sink.arrivals) > n + 20)
         assert said_last(world, version)

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from chaos.producer import transition
 from chaos.world import Node, World
+
+MORE_THAN_THE_GRACE_TIME = 500
+"""Messages that take longer than a process that is ended may take."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(150)]
 
@@ -55,6 +59,22 @@ class Blows:
         self.refused += 1
         time.sleep(self._random.uniform(0.5, 1.0))
         self.edit(node)
+
+
+def test_an_end_in_the_middle_of_work_repeats_nothing(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    world.gateway.start()
+    world.sink.delay = 0.1
+    world.client().post([transition(f"t-{number:04}", "load") for number in range(MORE_THAN_THE_GRACE_TIME)], "array")
+
+    world.gateway.end()
+    left = world.books.owed()
+    world.gateway.start()
+    world.settle()
+    world.gateway.end()
+
+    assert left > 0
+    world.check()
 
 
 def test_after_the_storm_the_books_balance(make_world: Callable[..., World], storm_seconds: float) -> None:
