@@ -179,7 +179,7 @@ def test_a_channel_with_too_many_stuck_attempts_is_parked_until_one_returns(open
 
     assert MOST_STUCK <= asked < MOST_STUCK + hanging.width
     assert (desk.report().breaker, desk.report().reason) == ("open", "stuck")
-    assert "channel_parked" in desk.kinds()
+    until(lambda: "channel_parked" in desk.kinds())
     until(lambda: {desk.store.history(one.id).delivery.reason for one in deliveries} == {"stuck"})
     assert len(hanging.sent) == asked
 
