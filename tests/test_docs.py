@@ -174,12 +174,12 @@ def test_json_is_json_and_events_can_be_understood() -> None:
 LONG_RUNNING = re.compile(r"^\$ (?:gateway (?:--?[\w-]+ \w+ )*(?:run|demo)\b|python3? -m venv|\.venv/)", re.MULTILINE)
 
 
-ELSEWHERE = "cli.md"
-"""Its commands are run, and what they print compared, in ``tests/integration/cli/test_cli_page.py``."""
+ELSEWHERE = {"cli.md", "http.md"}
+"""Their commands are run, and what they print compared, in ``test_cli_page.py`` and ``test_http_page.py``."""
 
 
 def commands_to_run() -> list[Block]:
-    found = [block for block in blocks("console") if block.page.name != ELSEWHERE]
+    found = [block for block in blocks("console") if block.page.name not in ELSEWHERE]
     return [block for block in found if not LONG_RUNNING.search(block.text)]
 
 

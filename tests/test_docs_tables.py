@@ -6,6 +6,7 @@ The tables between ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->`` are made 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import inspect
 import json
@@ -15,8 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics_core import Metric
 
 from gateway.channels.reasons import REASONS
+from gateway.config.size import Size
+from gateway.observe import Metrics
 from gateway.observe.specs import METRICS, Spec
 from gateway.rules import (
     evaluator,
@@ -37,6 +41,15 @@ from gateway.rules.message_filters import MESSAGE_FILTERS
 from gateway.rules.predicates import TESTS
 from gateway.rules.schema import DICT_METHODS, EVENT_MODEL, OBJ_MODEL, STATE_MODEL, STR_METHODS, Model, Ty, roots
 from gateway.rules.template import compile_template
+from gateway.server.access import Access
+from gateway.server.api import api, metrics_route
+from gateway.server.health import Health
+from gateway.server.intake import Intake
+from gateway.server.limits import LIMITS, Limits
+from gateway.server.measures import Measures
+from gateway.server.orders import Orders
+from gateway.server.questions import Questions
+from gateway.server.reads import Reads
 from gateway.states import SEVERITIES, STATES, Failed
 from gateway.transition import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, Obj, Transition
 
@@ -178,6 +191,37 @@ def metrics() -> str:
     return table(["Metric", "Type", "Labels", "Meaning"], rows)
 
 
+def routes() -> str:
+    parts = [kind.__new__(kind) for kind in (Intake, Reads, Orders, Health)]
+    metrics = metrics_route(Metrics.__new__(Metrics), Questions.__new__(Questions))
+    told = api(Access(), *parts, metrics)
+    return table(["Request", "Answers"], [(code(f"{one.method} {one.path}"), one.summary) for one in told])
+
+
+def http_metrics() -> str:
+    def name(metric: Metric) -> str:
+        return code(metric.name + ("_total" if metric.type == "counter" else ""))
+
+    told = [(name(one), one.type, one.documentation) for one in Measures().collect()]
+    return table(["Metric", "Type", "Meaning"], told)
+
+
+def http_limits() -> str:
+    values = {line.name: getattr(LIMITS, line.name) for line in dataclasses.fields(LIMITS)}
+    meanings = dict(re.findall(r"^        (\w+): (.+?)(?=\n        \w+:|\n    \Z)", Limits.__doc__ or "", re.M | re.S))
+    return table(["Limit", "Value"], [(limited(meanings[name]), amount(name, one)) for name, one in values.items()])
+
+
+def limited(meaning: str) -> str:
+    return " ".join(meaning.split()).removesuffix(".")
+
+
+def amount(name: str, value: float) -> str:
+    if name.endswith("seconds"):
+        return f"{value:g} s"
+    return str(Size(int(value))) if "bytes" in name else f"{value:,}"
+
+
 def layers() -> str:
     """The layers of the architecture's test, without parts that do not exist yet."""
     spec = importlib.util.spec_from_file_location("architecture", Path(__file__).with_name("test_architecture.py"))
@@ -205,6 +249,9 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("delivery.md", "reasons"): reasons,
     ("architecture.md", "layers"): layers,
     ("operating.md", "metrics"): metrics,
+    ("http.md", "routes"): routes,
+    ("http.md", "metrics"): http_metrics,
+    ("http.md", "limits"): http_limits,
 }
 
 
@@ -225,7 +272,7 @@ def test_a_table_says_what_the_code_does(page: str, name: str) -> None:
         assert told == made
 
 
-@pytest.mark.parametrize("page", ["expressions.md", "delivery.md", "architecture.md", "operating.md"])
+@pytest.mark.parametrize("page", ["expressions.md", "delivery.md", "architecture.md", "operating.md", "http.md"])
 def test_every_table_between_marks_is_made_here(page: str) -> None:
     marked = re.findall(r"<!-- begin: (.+) -->", (DOCS / page).read_text())
 

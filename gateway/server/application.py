@@ -62,12 +62,12 @@ class Application:
 
 
 async def _send(answer: Answer, send: Send, method: str) -> None:
-    length = b"%d" % len(answer.body)
-    headers = [(b"content-type", answer.content_type), (b"content-length", length), *answer.headers]
+    body = answer.body if answer.body.endswith(b"\n") else answer.body + b"\n"  # for those who read it on a terminal
+    headers = [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(body)), *answer.headers]
     if method != "POST":
         headers += _FOR_BROWSERS
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body if method != "HEAD" else b""})
+    await send({"type": "http.response.body", "body": body if method != "HEAD" else b""})
 
 
 _FOR_BROWSERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))

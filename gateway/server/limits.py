@@ -10,19 +10,19 @@ class Limits:
     """How much, and how long.
 
     Attributes:
-        head_bytes: request line and headers together.
-        headers: of one request.
-        connections: at one time.
-        head_seconds: until a request's head has arrived.
-        body_seconds: until its body has.
-        linger_seconds: how long the rest of a body is read, and thrown away, once it was refused: a client that
-            still sends does not see its answer if the connection is closed at once.
-        unread_seconds: until a client reads on in its answer.
-        idle_seconds: until a connection without requests is closed.
-        commit_seconds: how long a client waits for the commit. What comes of it after that is learnt by
-            sending the same id again.
-        bytes_on_their_way: of bodies, from their first byte to the commit.
-        transitions_on_their_way: read and not yet committed.
+        head_bytes: request line and headers together
+        headers: headers of one request
+        connections: connections at one time
+        head_seconds: until the head of a request has arrived
+        body_seconds: until its body has
+        linger_seconds: for the rest of a body that was refused; a client that still sends would not see its answer if
+            the connection were closed at once
+        unread_seconds: until a client reads on in its answer
+        idle_seconds: until a connection without requests is closed
+        commit_seconds: until a client is told that the store is slow; what came of its request is learnt by sending it
+            again
+        bytes_on_their_way: all bodies together, from their first byte to the commit
+        transitions_on_their_way: transitions read and not yet committed
     """
 
     head_bytes: int = 64 * 1024

@@ -168,7 +168,7 @@ def test_requests_sent_together_are_answered_in_order(serve, event) -> None:
 
     assert received.count(b"HTTP/1.1 202 ") == 3
     assert received.count(b'"duplicates":1') == 2
-    assert received.endswith(b'{"status":"alive"}')
+    assert received.endswith(b'{"status":"alive"}\n')
 
 
 # back-pressure
