@@ -113,8 +113,13 @@ def _end(gateway: Gateway, server: Server | None, grace: timedelta) -> None:
     deadline = time.monotonic() + grace.total_seconds()
     if server is not None:
         server.stop(grace.total_seconds())
-    owed = gateway.drain(max(0.0, deadline - time.monotonic()))
     gateway.drain_seconds = max(0.0, deadline - time.monotonic())
-    gateway.close()
-    stay = "stays" if owed == 1 else "stay"
-    say(f"Ended. {number(owed, 'delivery')} {stay} owed until the next start." if owed else "Ended. Nothing is owed.")
+    say(f"Ended. {_left(gateway.close())}")
+
+
+def _left(owed: int | None) -> str:
+    if owed is None:
+        return "The store does not say what is owed; it goes out at the next start."
+    if not owed:
+        return "Nothing is owed."
+    return f"{number(owed, 'delivery')} {'stays' if owed == 1 else 'stay'} owed until the next start."

@@ -15,6 +15,9 @@ SHOWN = 8
 Ledger = Mapping[tuple[str, str], Mapping[str, int]]
 """Counts by handler and channel, and in these by account."""
 
+ON_ITS_WAY = 1.0
+"""Seconds by which a message may be seen to arrive after the death of who has sent it."""
+
 ENDS = frozenset({"delivered", "suppressed", "dead", "cancelled"})
 
 
@@ -230,7 +233,7 @@ def i5_duplicates_are_explained(evidence: Evidence) -> Iterator[Broken]:
     )
     charged, unexplained = Counter[float](), Counter[str]()
     for first, second in _repeats(evidence.arrivals):
-        death = next((at for at in evidence.deaths if first.at < at < second.at), None)
+        death = next((at for at in evidence.deaths if first.at - ON_ITS_WAY < at < second.at), None)
         if not first.answered:
             unknown[first.key] -= 1
         elif death is not None:

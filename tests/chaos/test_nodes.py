@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 from uuid import uuid4
 
@@ -66,11 +67,19 @@ class Blows:
 
     def restart_database(self, node: Node) -> None:
         """An end or a crash of the server, and some time without."""
+        with self.no_database():
+            time.sleep(self._random.uniform(0.0, 2.0))
+
+    @contextmanager
+    def no_database(self) -> Iterator[None]:
+        """An end or a crash of the server, and a start at the end of the block."""
         self._lose_hold()
         self._cluster.stop(self._random.choice(("fast", "immediate")))
-        time.sleep(self._random.uniform(0.0, 2.0))
-        self._cluster.start()
-        self._lose_hold()  # what was sent in the meantime could not be recorded
+        try:
+            yield
+        finally:
+            self._cluster.start()
+            self._lose_hold()  # what was sent in the meantime could not be recorded
 
     def _lose_hold(self) -> None:
         for node in self._world.nodes:
@@ -103,6 +112,25 @@ def test_two_nodes_in_a_storm_lose_nothing(
 
     world.check()
     print(world.summary())
+
+
+def test_nodes_that_are_ended_while_their_database_is_away_lose_nothing(
+    two_nodes: Callable[..., World], cluster: Cluster
+) -> None:
+    world = two_nodes()
+    blows = Blows(world, cluster, world.dice())
+    world.sink.behave("hang")
+    world.client().post([transition(f"t-{number:03}", "load") for number in range(50)], "array")
+    with blows.no_database():
+        for node in world.nodes:
+            node.gateway.end()
+    for node in world.nodes:
+        node.gateway.start()
+    world.settle()
+    for node in world.nodes:
+        node.gateway.end()
+
+    world.check()
 
 
 @pytest.fixture

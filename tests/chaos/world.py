@@ -20,7 +20,7 @@ from chaos.producer import SHAPES, Client, Log, Producer
 from chaos.sink import MODES, Sink
 
 SPARED = 0.3
-DRAIN_SECONDS = 40.0
+DRAIN_SECONDS = 20.0
 READ_EVERY = 0.4
 SHARE_OF_READING = 0.1
 """The reader of running books spends no more than this share of the time on it."""
@@ -200,13 +200,15 @@ class World:
     # the end
 
     def settle(self, seconds: float = DRAIN_SECONDS) -> None:
-        """With a sink that takes everything, wait until nothing is owed, ``seconds`` at most."""
+        """With a sink that takes everything, wait until nothing is owed, or what is does not become less for ``seconds``."""
         self.sink.behave("ok")
-        deadline = time.monotonic() + seconds
-        while self.books.owed() and time.monotonic() < deadline:
+        least, deadline = self.books.owed(), time.monotonic() + seconds
+        while least and time.monotonic() < deadline:
             for node in self.nodes:
                 node.gateway.check_alive()
             time.sleep(0.1)
+            if (owed := self.books.owed()) < least:
+                least, deadline = owed, time.monotonic() + seconds
 
     @property
     def deaths(self) -> list[float]:
