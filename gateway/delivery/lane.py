@@ -482,8 +482,10 @@ class Lane:
         with self._changed:
             was_full = self._unrecorded >= self.runtime.channel.width
             self._unrecorded -= 1
-            if was_full or not self._is_at_work():
+            if not self._is_at_work():
                 self._changed.notify_all()
+            elif was_full:  # there is room for one; should somebody else hear of it, that one looks again by itself
+                self._changed.notify()
 
     def _ask_from_now(self, sending: Sending) -> Asked:
         asked = Asked(self._clock.now(), time.monotonic())
