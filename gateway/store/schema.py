@@ -14,6 +14,7 @@ from sqlalchemy import (
     Sequence,
     Table,
     Text,
+    event,
     insert,
     inspect,
     literal_column,
@@ -108,8 +109,19 @@ IS_ENDED = delivery.c.status.in_(
 IS_UNMATCHED = transition.c.matched == literal_column("false")
 
 
-def _partial(name: str, condition: object, *columns: Column[object]) -> Index:
-    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+_partial_indexes: list[Index] = []
+
+
+def _partial(name: str, condition: object, *columns: Column[object]) -> None:
+    _partial_indexes.append(Index(name, *columns, sqlite_where=condition))
+
+
+@event.listens_for(metadata, "before_create")
+def _tell_postgresql(target: object, connection: Connection, **_: object) -> None:
+    """Make its indexes partial too. Said where they are declared, it would have every process import its drivers."""
+    if connection.dialect.name == "postgresql":
+        for index in _partial_indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 _partial("delivery_due", IS_PENDING, delivery.c.channel, delivery.c.due_at)
