@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.header import Header, decode_header, make_header
 from typing import Any
 
 from gateway.channels.attempt import Fault, PartlyRefused, in_progress, timed
@@ -51,12 +53,31 @@ class _TimedSMTP(smtplib.SMTP):
         with _noting(early=True):
             return super().login(user, password, initial_response_ok=initial_response_ok)
 
-    def sendmail(self, *arguments: Any, **options: Any) -> dict[str, tuple[int, bytes]]:
+    def sendmail(  # type: ignore[override] # as apprise calls it
+        self, sender: str, recipients: Any, message: str, *arguments: Any, **options: Any
+    ) -> dict[str, tuple[int, bytes]]:
         with _noting(early=False):
-            refused = super().sendmail(*arguments, **options)
+            refused = super().sendmail(sender, recipients, folded(message), *arguments, **options)
         if refused:
             in_progress().events.append(PartlyRefused(tuple(code for code, _ in refused.values())))
         return refused
+
+
+def folded(message: str) -> str:
+    """``message`` with its subject in encoded words of a legal length (RFC 2047, section 2).
+
+    apprise writes all of it into one, and a server refuses a line of a thousand characters.
+    """
+    head, blank, body = message.partition("\n\n")
+    subject = _ENCODED_SUBJECT.search(head)
+    if subject is None:
+        return message
+    text = str(make_header(decode_header(subject[1])))
+    written = Header(text, "utf-8", header_name="Subject").encode()
+    return f"{head[: subject.start(1)]}{written}{head[subject.end(1) :]}{blank}{body}"
+
+
+_ENCODED_SUBJECT = re.compile(r"^Subject: (=\?\S{70,})$", re.MULTILINE)
 
 
 class PlainSMTP(_TimedSMTP):

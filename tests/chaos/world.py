@@ -200,7 +200,7 @@ class World:
     # the end
 
     def settle(self, seconds: float = DRAIN_SECONDS) -> None:
-        """With a sink that takes everything, wait until nothing is owed, or what is does not become less for ``seconds``."""
+        """With a sink that takes everything, wait until nothing is owed, or it does not become less for ``seconds``."""
         self.sink.behave("ok")
         least, deadline = self.books.owed(), time.monotonic() + seconds
         while least and time.monotonic() < deadline:
