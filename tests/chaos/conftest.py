@@ -14,7 +14,7 @@ from chaos.shim import Shim, compiler
 from chaos.world import Setting, World
 from gateway.config.duration import parse_duration
 
-STORM_SECONDS = 18.0
+STORM_SECONDS = 14.0
 AFTER_SECONDS = 300.0
 """For all that is done once a long storm is over."""
 

@@ -19,7 +19,7 @@ from chaos.world import World
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(90)]
 
-KILLS = 4
+KILLS = 3
 FLOWS = 2
 
 

@@ -10,7 +10,7 @@ import pytest
 from chaos.producer import transition
 from chaos.world import Node, World
 
-MORE_THAN_THE_GRACE_TIME = 500
+MORE_THAN_THE_GRACE_TIME = 300
 """Messages that take longer than a process that is ended may take."""
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(150)]
