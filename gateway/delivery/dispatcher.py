@@ -259,8 +259,18 @@ class Dispatcher:
         return self._store.ask_for_slots(want)
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether ``delivery`` is still this process's to send."""
+        """Whether ``delivery`` is certainly still this process's to send."""
         return self._store.holds(delivery)
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Leave ``delivery``, which is not certainly ours, to whoever owns it, or claims it next.
+
+        While the store is silent nobody can say whose it is. If it is ours then, no other gives it back.
+        """
+        if delivery.owner == self._store.node:
+            self._put_back([delivery], "store_silent")
+        else:
+            log.info("a claim was lost and the delivery left to its new owner", extra={"delivery_id": delivery.id})
 
     def key_of(self, delivery: Delivery) -> str:
         """The idempotency key of all attempts of ``delivery``."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from gateway.config.models import RetryConfig
 from gateway.config.rate import Rate
 from gateway.delivery.breaker import BreakerPolicy
 from gateway.delivery.dispatcher import Dispatcher
+from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
 from gateway.store.opening import open_store
 from gateway.store.rows import DeliveryFilter
@@ -478,3 +481,25 @@ def test_a_wall_clock_that_is_set_neither_freezes_retries_nor_fires_them_early(
     until(lambda: oncall.delivered)
     dispatcher.close()
     store.close()
+
+
+def test_what_was_queued_while_the_store_was_away_is_sent_when_it_is_back(
+    sqlite_url: str, tmp_path: Path, until: Until
+) -> None:
+    oncall = ScriptedChannel(width=1)
+    with closing(open_store(sqlite_url, node_ttl=timedelta(seconds=0.4))) as store:
+        dispatcher = Dispatcher(store, {"oncall": ChannelRuntime(oncall)})
+        outbox = Outbox(store, has_room=dispatcher.has_room)
+        dispatcher.start()
+        claimed = outbox.accept(transition(), [notification()]).claimed
+
+        (tmp_path / "gateway.db").rename(tmp_path / "elsewhere")
+        until(lambda: store.seconds_since_beat() > 0.3)
+        dispatcher.hand_over(claimed)
+        until(lambda: not dispatcher.reports()["oncall"].queued and not dispatcher.reports()["oncall"].sending)
+        assert not oncall.attempts
+        (tmp_path / "elsewhere").rename(tmp_path / "gateway.db")
+
+        until(lambda: oncall.delivered)
+        dispatcher.close()
+        assert store.counters()["late_records"] == 0
