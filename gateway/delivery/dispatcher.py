@@ -384,10 +384,10 @@ class Dispatcher:
         """Fill the lanes that are behind; whether anything was claimed."""
         wanted = [(lane, lane.room()) for lane in self._lanes.values() if lane.behind]
         asked = [(lane.name, self._store.claim(lane.name, room, now)) for lane, room in wanted if room]
-        claimed = [(name, answer.result()) for name, answer in asked]
-        for name, deliveries in claimed:
-            self._offer(name, deliveries)
-        return any(deliveries for _, deliveries in claimed)
+        for name, answer in asked:
+            if answer.exception() is None:  # what one lane was given must not be lost because another was refused
+                self._offer(name, answer.result())
+        return any([answer.result() for _, answer in asked])
 
     def _pauses(self, due: Mapping[str, datetime], now: datetime) -> Iterable[float]:
         for name, lane in self._lanes.items():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from gateway.delivery.breaker import BreakerPolicy
 from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
-from gateway.store.opening import open_store
-from gateway.store.rows import DeliveryFilter
+from gateway.errors import StoreError
+from gateway.store.opening import open_store, opener
+from gateway.store.rows import Delivery, DeliveryFilter
+from gateway.store.store import Store
 from gateway.testing.builders import notification, transition
 from gateway.testing.channel import ScriptedChannel
 from gateway.testing.clock import HandMovedClock
@@ -503,3 +506,30 @@ def test_what_was_queued_while_the_store_was_away_is_sent_when_it_is_back(
         until(lambda: oncall.delivered)
         dispatcher.close()
         assert store.counters()["late_records"] == 0
+
+
+class RefusingOnce(Store):
+    """A store that refuses the first claim for the channel ``refused``."""
+
+    refused = ""
+
+    def claim(self, channel: str, limit: int, now: datetime) -> Future[tuple[Delivery, ...]]:
+        if channel != self.refused:
+            return super().claim(channel, limit, now)
+        self.refused = ""
+        answer: Future[tuple[Delivery, ...]] = Future()
+        answer.set_exception(StoreError("not now"))
+        return answer
+
+
+def test_what_one_channel_claims_is_sent_though_another_is_refused(sqlite_url: str, until: Until) -> None:
+    channels = [ScriptedChannel("first"), ScriptedChannel("second")]
+    with closing(RefusingOnce(opener(sqlite_url), 10.0)) as store:
+        store.refused = "second"
+        Outbox(store).accept(transition(), [notification("first"), notification("second")])
+        dispatcher = Dispatcher(store, {one.name: ChannelRuntime(one) for one in channels})
+
+        dispatcher.start()
+
+        until(lambda: all(one.delivered for one in channels))
+        dispatcher.close()
