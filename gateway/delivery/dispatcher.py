@@ -259,8 +259,18 @@ class Dispatcher:
         return self._store.ask_for_slots(want)
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether ``delivery`` is still this process's to send."""
+        """Whether ``delivery`` is certainly still this process's to send."""
         return self._store.holds(delivery)
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Leave ``delivery``, which is not certainly ours, to whoever owns it, or claims it next.
+
+        While the store is silent nobody can say whose it is. If it is ours then, no other gives it back.
+        """
+        if delivery.owner == self._store.node:
+            self._put_back([delivery], "store_silent")
+        else:
+            log.info("a claim was lost and the delivery left to its new owner", extra={"delivery_id": delivery.id})
 
     def key_of(self, delivery: Delivery) -> str:
         """The idempotency key of all attempts of ``delivery``."""
@@ -374,10 +384,10 @@ class Dispatcher:
         """Fill the lanes that are behind; whether anything was claimed."""
         wanted = [(lane, lane.room()) for lane in self._lanes.values() if lane.behind]
         asked = [(lane.name, self._store.claim(lane.name, room, now)) for lane, room in wanted if room]
-        claimed = [(name, answer.result()) for name, answer in asked]
-        for name, deliveries in claimed:
-            self._offer(name, deliveries)
-        return any(deliveries for _, deliveries in claimed)
+        for name, answer in asked:
+            if answer.exception() is None:  # what one lane was given must not be lost because another was refused
+                self._offer(name, answer.result())
+        return any([answer.result() for _, answer in asked])
 
     def _pauses(self, due: Mapping[str, datetime], now: datetime) -> Iterable[float]:
         for name, lane in self._lanes.items():

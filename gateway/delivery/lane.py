@@ -130,7 +130,10 @@ class Desk(Protocol):
         """Ask the store for a part of a rate that is shared. Does not wait."""
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether ``delivery`` is still this process's to send."""
+        """Whether ``delivery`` is certainly still this process's to send."""
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Leave ``delivery``, which is not certainly ours, to whoever owns it, or claims it next."""
 
     def key_of(self, delivery: Delivery) -> str:
         """The idempotency key of all attempts of ``delivery``."""
@@ -387,7 +390,7 @@ class Lane:
             if self._desk.holds(delivery):
                 self._deliver(sending)
             else:
-                log.info("a claim was lost and the delivery left to its new owner", extra=_about(delivery))
+                self._desk.let_go(delivery)
         except StoreError as error:
             log.error("an outcome was not recorded", extra={**_about(delivery), "error": str(error)})
         finally:

@@ -18,5 +18,6 @@ WHY: Mapping[str, str] = {
     "channel_removed": "the configuration has no such channel any more",
     "node_lost": "the process that held it is gone",
     "closing": "the process that held it ended",
+    "store_silent": "the process that held it could not reach the store, and was not sure of it any more",
 }
 """Every reason the row of a delivery may give, and what it means."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +19,12 @@ from gateway.config.models import RetryConfig
 from gateway.config.rate import Rate
 from gateway.delivery.breaker import BreakerPolicy
 from gateway.delivery.dispatcher import Dispatcher
+from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
-from gateway.store.opening import open_store
-from gateway.store.rows import DeliveryFilter
+from gateway.errors import StoreError
+from gateway.store.opening import open_store, opener
+from gateway.store.rows import Delivery, DeliveryFilter
+from gateway.store.store import Store
 from gateway.testing.builders import notification, transition
 from gateway.testing.channel import ScriptedChannel
 from gateway.testing.clock import HandMovedClock
@@ -478,3 +484,52 @@ def test_a_wall_clock_that_is_set_neither_freezes_retries_nor_fires_them_early(
     until(lambda: oncall.delivered)
     dispatcher.close()
     store.close()
+
+
+def test_what_was_queued_while_the_store_was_away_is_sent_when_it_is_back(
+    sqlite_url: str, tmp_path: Path, until: Until
+) -> None:
+    oncall = ScriptedChannel(width=1)
+    with closing(open_store(sqlite_url, node_ttl=timedelta(seconds=0.4))) as store:
+        dispatcher = Dispatcher(store, {"oncall": ChannelRuntime(oncall)})
+        outbox = Outbox(store, has_room=dispatcher.has_room)
+        dispatcher.start()
+        claimed = outbox.accept(transition(), [notification()]).claimed
+
+        (tmp_path / "gateway.db").rename(tmp_path / "elsewhere")
+        until(lambda: store.seconds_since_beat() > 0.3)
+        dispatcher.hand_over(claimed)
+        until(lambda: not dispatcher.reports()["oncall"].queued and not dispatcher.reports()["oncall"].sending)
+        assert not oncall.attempts
+        (tmp_path / "elsewhere").rename(tmp_path / "gateway.db")
+
+        until(lambda: oncall.delivered)
+        dispatcher.close()
+        assert store.counters()["late_records"] == 0
+
+
+class RefusingOnce(Store):
+    """A store that refuses the first claim for the channel ``refused``."""
+
+    refused = ""
+
+    def claim(self, channel: str, limit: int, now: datetime) -> Future[tuple[Delivery, ...]]:
+        if channel != self.refused:
+            return super().claim(channel, limit, now)
+        self.refused = ""
+        answer: Future[tuple[Delivery, ...]] = Future()
+        answer.set_exception(StoreError("not now"))
+        return answer
+
+
+def test_what_one_channel_claims_is_sent_though_another_is_refused(sqlite_url: str, until: Until) -> None:
+    channels = [ScriptedChannel("first"), ScriptedChannel("second")]
+    with closing(RefusingOnce(opener(sqlite_url), 10.0)) as store:
+        store.refused = "second"
+        Outbox(store).accept(transition(), [notification("first"), notification("second")])
+        dispatcher = Dispatcher(store, {one.name: ChannelRuntime(one) for one in channels})
+
+        dispatcher.start()
+
+        until(lambda: all(one.delivered for one in channels))
+        dispatcher.close()
