@@ -18,6 +18,7 @@ from gateway.compile import Compiled, Handler, Ruleset, compile_notifier
 from gateway.config.loader import Loaded
 from gateway.config.models import RetryConfig
 from gateway.config.secrets import resolve_url
+from gateway.config.source import Problem
 from gateway.config.sources import Sources
 from gateway.delivery.backlog import Backlog
 from gateway.delivery.clock import StoreClock
@@ -28,7 +29,15 @@ from gateway.delivery.notification import Notification
 from gateway.delivery.observers import Faulty, Kept, Observers
 from gateway.delivery.outbox import NOTHING, Outbox
 from gateway.delivery.sweeper import Sweeper
-from gateway.errors import ConfigError, DeliveryError, GatewayError, RenderError, StoreClosedError, StoreError
+from gateway.errors import (
+    ConfigError,
+    DeliveryError,
+    GatewayError,
+    RenderError,
+    SecretError,
+    StoreClosedError,
+    StoreError,
+)
 from gateway.format import Format, Severity
 from gateway.handlers import CallbackHandler, TransitionCallback, callback_factory
 from gateway.heartbeat import Heartbeat
@@ -38,7 +47,7 @@ from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
 from gateway.rounds import Rounds
 from gateway.rules.template import Rendered, fallback
 from gateway.spelling import no_such
-from gateway.store.opening import open_store
+from gateway.store.opening import open_store, opener
 from gateway.store.retention import Retention
 from gateway.store.rows import Accepted, Delivery
 from gateway.store.store import Store
@@ -591,11 +600,33 @@ def open_declared_store(loaded: Loaded) -> Store:
     """Open the store that a configuration declares; a relative path starts where its other paths do.
 
     Raises:
-        SecretError: its address is a secret that cannot be resolved.
+        ConfigError: its address is a secret that cannot be resolved.
         StoreError: it cannot be opened.
     """
-    written, base = loaded.sound.store, loaded.sources.base
-    return open_store(resolve_url(written.url, base), sync=written.sync, base=base)
+    return open_store(declared_address(loaded), sync=loaded.sound.store.sync, base=loaded.sources.base)
+
+
+def declared_address(loaded: Loaded) -> str:
+    """The address of the store that a configuration declares.
+
+    Raises:
+        ConfigError: it is a secret that cannot be resolved.
+    """
+    try:
+        return resolve_url(loaded.sound.store.url, loaded.sources.base)
+    except SecretError as error:
+        raise ConfigError([loaded.problem("error", ("store", "url"), str(error))]) from error
+
+
+def store_problems(loaded: Loaded) -> list[Problem]:
+    """What keeps the store from being opened, as far as can be said without looking for it."""
+    try:
+        opener(declared_address(loaded), base=loaded.sources.base)
+    except ConfigError as error:
+        return list(error.problems)
+    except StoreError as error:
+        return [loaded.problem("error", ("store", "url"), str(error))]
+    return []
 
 
 def _accepted(compiled: Compiled) -> Ruleset:

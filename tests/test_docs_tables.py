@@ -202,7 +202,7 @@ def http_metrics() -> str:
     def name(metric: Metric) -> str:
         return code(metric.name + ("_total" if metric.type == "counter" else ""))
 
-    told = [(name(one), one.type, one.documentation) for one in Measures().collect()]
+    told = [(name(one), one.type, one.documentation.rstrip(".")) for one in Measures().collect()]
     return table(["Metric", "Type", "Meaning"], told)
 
 

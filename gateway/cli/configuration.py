@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.app import store_problems
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from gateway.cli.output import FINDINGS, USAGE, fail, number, print_json, print_problems, say
 from gateway.compile import Compiled, Ruleset
@@ -76,7 +77,7 @@ def check(
     """
     compiled = compile_config(config, connect=not offline)
     problems = [*compiled.problems, *(rehearse(compiled.ruleset) if compiled.ruleset else [])]
-    problems += [] if offline else access_problems(compiled.loaded)
+    problems += [] if offline else [*store_problems(compiled.loaded), *access_problems(compiled.loaded)]
     worst = {problem.severity for problem in problems}
     wrong = "error" in worst or (strict and "warning" in worst)
     if as_json:
@@ -119,14 +120,15 @@ def require(config: Path) -> None:
 def load_config(config: Path, about: str = "") -> Loaded:
     """Load a configuration; ends the command on errors.
 
-    ``about`` is the beginning of the keys that matter to the command: errors of other keys do not
-    end it, as long as every file can be parsed.
+    ``about`` is the table that matters to the command: errors of others do not end it, as long as
+    no file that cannot be parsed may hide it.
     """
     require(config)
     sources, unreadable = read_sources(config)
     loaded = load(sources)
     errors = [problem for problem in loaded.problems if problem.severity == "error"]
-    problems = [*unreadable, *(error for error in errors if error.key.startswith(about) or not loaded.complete)]
+    is_known = loaded.complete or loaded.declares(about)
+    problems = [*unreadable, *(error for error in errors if error.key.startswith(about) or not is_known)]
     if problems:
         print_problems(problems)
         raise typer.Exit(FINDINGS)

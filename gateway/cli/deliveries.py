@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.text import Text
@@ -25,6 +25,7 @@ from gateway.cli.output import FINDINGS, USAGE, clock, fail, number, print_json,
 from gateway.cli.stored import reader, writer
 from gateway.delivery.payload import decode
 from gateway.delivery.reasons import WHY
+from gateway.spelling import no_such
 from gateway.store.ledger import total
 from gateway.store.rows import Attempt, Delivery, DeliveryFilter, DeliveryHistory, LedgerLine, Status
 from gateway.store.store import Store
@@ -56,12 +57,19 @@ def _since(text: str) -> datetime:
     return datetime.now(UTC) - duration(text)
 
 
+def _known_status(text: str) -> Status:
+    if text not in get_args(Status):
+        raise typer.BadParameter(no_such("status", text, get_args(Status)))
+    return cast(Status, text)
+
+
 SomeNumbers = Annotated[
     list[int] | None,
     typer.Argument(metavar="ID", parser=delivery_number, help="Numbers of deliveries, such as 12."),
 ]
 StatusOption = Annotated[
-    Status | None, typer.Option("--status", metavar="STATUS", help=f"One of {', '.join(get_args(Status))}.")
+    Status | None,
+    typer.Option("--status", metavar="STATUS", parser=_known_status, help=f"One of {', '.join(get_args(Status))}."),
 ]
 ChannelOption = Annotated[str | None, typer.Option("--channel", metavar="NAME", help="Only to this channel.")]
 HandlerOption = Annotated[str | None, typer.Option("--handler", metavar="NAME", help="Only from this handler.")]
@@ -308,8 +316,8 @@ def _chosen(
 def _carry_out(command: _Command, chosen: list[int] | DeliveryFilter, config: Path, yes: bool, as_json: bool) -> None:
     with writer(config) as store:
         if store is None:
-            about = "no deliveries" if isinstance(chosen, DeliveryFilter) else f"no delivery #{chosen[0]}"
-            fail(f"there is {about}: no gateway has run on {config} yet")
+            about = "are no deliveries" if isinstance(chosen, DeliveryFilter) else f"is no delivery #{chosen[0]}"
+            fail(f"there {about}: no gateway has run on {config} yet")
         ids = _confirmed(command, store, chosen, yes) if isinstance(chosen, DeliveryFilter) else chosen
         results = _ordered(command, store, ids)
         refused = {id: _standing(store, id) for id, carried_out in results.items() if not carried_out}

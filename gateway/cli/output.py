@@ -93,9 +93,10 @@ def _counted(problems: Sequence[Problem]) -> str:
 
 
 def number(count: int, noun: str) -> str:
-    """A count in words: ``1 error``, ``2 errors``, ``no deliveries``."""
+    """A count in words: ``1 error``, ``2 errors``, ``no deliveries``, ``1,000 deliveries``."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count or 'no'} {noun if count == 1 else plural}"
+    told = f"{count:,}" if count else "no"
+    return f"{told} {noun if count == 1 else plural}"
 
 
 def table(

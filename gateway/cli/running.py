@@ -36,10 +36,11 @@ def run(
         typer.Option("--grace", metavar="DURATION", parser=duration, help="Longest wait for what is due at the end."),
     ] = "10s",  # type: ignore[assignment] # parsed like what is given
 ) -> None:
-    """Keep a gateway open that delivers and follows edits.
+    """Run the service: take transitions by HTTP, and deliver.
 
-    It delivers what is owed, and puts edits of the configuration into force while running. An edit
-    with errors is refused and told; the last good configuration stays. SIGTERM or Ctrl-C ends it:
+    It takes transitions and answers questions where [server] says, delivers what is owed, and puts
+    edits of the configuration into force while running. An edit with errors is refused and told;
+    the last good configuration stays. SIGTERM or Ctrl-C ends it:
     what is due is sent within the grace time, the rest stays owed and goes out at the next start. A
     second signal ends it at once; nothing is lost by that either.
     """

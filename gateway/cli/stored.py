@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from gateway.app import open_declared_store
+from gateway.app import declared_address, open_declared_store
 from gateway.cli.configuration import load_config
 from gateway.config.loader import Loaded
-from gateway.config.secrets import resolve_url
 from gateway.store.migration import Migration
 from gateway.store.opening import has_store, migrate_store, open_reader
 from gateway.store.questions import Questions
@@ -23,7 +22,7 @@ def reader(config: Path) -> Iterator[Questions | None]:
     if not _exists(loaded):
         yield None
         return
-    with closing(open_reader(_address(loaded), base=loaded.sources.base)) as opened:
+    with closing(open_reader(declared_address(loaded), base=loaded.sources.base)) as opened:
         yield opened
 
 
@@ -41,12 +40,8 @@ def writer(config: Path) -> Iterator[Store | None]:
 def migrated(config: Path) -> Migration:
     """Bring the store of a configuration up to date, or make it."""
     loaded = load_config(config, about="store")
-    return migrate_store(_address(loaded), base=loaded.sources.base)
+    return migrate_store(declared_address(loaded), base=loaded.sources.base)
 
 
 def _exists(loaded: Loaded) -> bool:
-    return has_store(_address(loaded), base=loaded.sources.base)
-
-
-def _address(loaded: Loaded) -> str:
-    return resolve_url(loaded.sound.store.url, loaded.sources.base)
+    return has_store(declared_address(loaded), base=loaded.sources.base)

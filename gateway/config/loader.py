@@ -64,6 +64,10 @@ class Loaded:
         """The names of all channels and groups that are declared, those with errors included."""
         return frozenset(self._merged.tables.get("channel", ()))
 
+    def declares(self, table: str) -> bool:
+        """Whether a file that could be parsed has the table ``table``, such as ``"store"``, right or wrong."""
+        return table in self._merged.tables
+
     @property
     def secret_files(self) -> frozenset[str]:
         """Files whose text is part of an address, there or not: an edit of one changes the configuration."""

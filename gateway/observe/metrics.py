@@ -70,8 +70,19 @@ class Metrics(Collector):
         for spec in METRICS:
             if spec.of_store and view.standing is None:
                 continue
-            values = self._counting.copy(spec.counted) if spec.read is None else [*spec.read(view)]
-            yield _family(spec, values)
+            yield _family(spec, self._counted(spec) if spec.read is None else [*spec.read(view)])
+
+    def _counted(self, spec: Spec) -> Iterable[tuple[Labels, Any]]:
+        """What was counted, with nought where the labels are known before anything is.
+
+        Of a series that begins with its first event, Prometheus sees no increase.
+        """
+        nought: dict[Labels, Any] = {}
+        if spec.labels == ("handler",):
+            nought = {(handler.name,): 0.0 for handler in self._gateway.ruleset.config.handlers}
+        elif spec.counted == "reloads":
+            nought = {("accepted",): 0.0, ("refused",): 0.0}
+        return (nought | dict(self._counting.copy(spec.counted))).items()
 
     def describe(self) -> Iterable[Metric]:
         """The families without values: asked when others are added to the registry."""

@@ -69,7 +69,7 @@ class Access:
         if self.key is not None and request.header(b"webhook-signature") is not None:
             return False
         if self.key is not None:
-            raise _unknown(request, "or a signature ")
+            raise _unknown(request, "a signature" if self.token is None else "a bearer token or a signature")
         self.check(request)
         return True
 
@@ -107,10 +107,10 @@ _CHALLENGE = ((b"www-authenticate", b'Bearer realm="gateway"'),)
 _WRONG = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
 
 
-def _unknown(request: Request, otherwise: str = "") -> RefusedError:
+def _unknown(request: Request, needed: str = "a bearer token") -> RefusedError:
     if request.header(b"authorization") is not None:
         return RefusedError(401, "this is not the token", _WRONG)
-    return RefusedError(401, f"a bearer token {otherwise}is needed", _CHALLENGE)
+    return RefusedError(401, f"{needed} is needed", _CHALLENGE)
 
 
 def _check_origin(request: Request) -> None:

@@ -56,23 +56,23 @@ class Measures(Collector):
     def collect(self) -> Iterator[Metric]:
         """Everything counted, as Prometheus' library wants it. Safe to call from any thread."""
         answered = CounterMetricFamily(
-            "gateway_http_requests", "Requests answered", labels=("route", "method", "status")
+            "gateway_http_requests", "Requests answered.", labels=("route", "method", "status")
         )
         for (route, method, status), number in list(self._answered.items()):
             answered.add_metric((route, method, str(status)), number)
         yield answered
         seconds = HistogramMetricFamily(
-            "gateway_http_request_duration_seconds", "From the head of a request to its answer", labels=("route",)
+            "gateway_http_request_duration_seconds", "From the head of a request to its answer.", labels=("route",)
         )
         for route, histogram in list(self._seconds.items()):
             seconds.add_metric((route,), *histogram.told())
         yield seconds
         refused = CounterMetricFamily(
             "gateway_transitions_refused",
-            "Transitions that were malformed; for other reasons, requests with transitions",
+            "Transitions that were malformed; for other reasons, requests with transitions.",
             labels=("reason",),
         )
         for reason, number in list(self._refused.items()):
             refused.add_metric((reason,), number)
         yield refused
-        yield GaugeMetricFamily("gateway_http_requests_in_flight", "Requests not answered yet", self._open)
+        yield GaugeMetricFamily("gateway_http_requests_in_flight", "Requests not answered yet.", self._open)

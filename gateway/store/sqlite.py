@@ -37,6 +37,8 @@ PREFIX = "sqlite:///"
 _FOREIGN_BUSY_MILLISECONDS = 5000
 _STEPS_BETWEEN_LOOKS = 5000
 
+_PERMISSION = "; the user who runs this must be able to read and write it and its folder"
+
 _WRITER_PRAGMAS = (
     "auto_vacuum = INCREMENTAL",  # takes effect only before the first table exists
     "journal_mode = WAL",
@@ -75,7 +77,8 @@ class SqliteFile:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             return SqliteDatabase(path, self.sync)
         except OSError as error:
-            raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
+            hint = _PERMISSION if isinstance(error, PermissionError) else ""
+            raise StoreError(f"cannot open the store {path}: {error.strerror}{hint}") from error
 
 
 class SqliteDatabase:
@@ -183,9 +186,9 @@ def _writing_engine(path: Path, sync: Sync) -> Engine:
             connection.execute(f"PRAGMA busy_timeout = {_FOREIGN_BUSY_MILLISECONDS}")
             for pragma in (*_WRITER_PRAGMAS, f"synchronous = {sync.upper()}"):
                 connection.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             connection.close()
-            raise
+            raise _at_opening(path, error) from error
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
@@ -196,10 +199,32 @@ def _reading_engine(path: Path) -> Engine:
     address = f"file:{quote(str(path))}?mode=ro"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+        try:
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+        except sqlite3.Error as error:
+            raise _at_opening(path, error) from error
+        try:
+            connection.execute("PRAGMA schema_version").close()  # the first look into the file
+        except sqlite3.Error as error:
+            connection.close()
+            raise _at_opening(path, error) from error
+        return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
     return _beginning_with(engine, "BEGIN")
+
+
+def _at_opening(path: Path, error: sqlite3.Error) -> Exception:
+    """What is wrong with the file itself, told with its path; any other ``error`` as it is."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest says in which system call
+    if code == sqlite3.SQLITE_NOTADB:
+        return StoreError(
+            f"the store {path} is not a database: [store] url names some other file, or it is damaged; "
+            "correct the address, or restore a backup"
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StoreError(f"cannot open the store {path}: {error}{_PERMISSION}")
+    return error
 
 
 def _beginning_with(engine: Engine, statement: str) -> Engine:

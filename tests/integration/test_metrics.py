@@ -129,6 +129,19 @@ def test_a_dead_letter_is_counted_with_its_reason(observed) -> None:
     assert scraped(metrics)["gateway_deliveries_total", ("broken", "told", "asked_to_fail", "dead")] == 1
 
 
+def test_what_alerts_look_for_the_increase_of_begins_at_nought(observed) -> None:
+    """A series that begins with its first event has no increase then."""
+    gateway, metrics = observed()
+    before = scraped(metrics)
+    gateway(Task(name="work"), None, states.Failed("boom"))
+    gateway.drain()
+
+    for name in ("check_errors", "template_errors", "matches"):
+        assert before[f"gateway_handler_{name}_total", ("told",)] == 0
+    assert before["gateway_config_reloads_total", ("refused",)] == 0
+    assert scraped(metrics)["gateway_handler_matches_total", ("told",)] == 1
+
+
 def test_reloads_are_told_as_alertmanager_tells_them(observed, write) -> None:
     gateway, metrics = observed()
     before = scraped(metrics)

@@ -51,6 +51,33 @@ def test_check_resolves_the_token_of_the_server_too(gateway, declare) -> None:
     assert "config/gateway.toml:8:9: error: server.token: the environment variable 'NOT_SET_ANYWHERE'" in checked.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ('{ env = "NOT_SET_ANYWHERE" }', "the environment variable 'NOT_SET_ANYWHERE' is not set"),
+        ('"postgresql://u:hun/ter2@db/x"', "the address of the store has a character in the wrong place"),
+    ],
+)
+def test_check_looks_at_the_address_of_the_store_too(gateway, declare, url, said) -> None:
+    declare(f"{TOKEN.partition('[server]')[0]}[store]\nurl = {url}\n")
+
+    checked, offline = gateway("check"), gateway("check", "--offline")
+
+    assert (checked.returncode, offline.returncode) == (1, 0)
+    assert f"config/gateway.toml:8:7: error: store.url: {said}" in checked.stderr
+    assert "ter2" not in checked.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "deliveries", "migrate", "run"])
+def test_an_address_of_the_store_that_is_not_set_is_told_with_its_place(gateway, declare, command) -> None:
+    declare(f'{TOKEN.partition("[server]")[0]}[store]\nurl = {{ env = "NOT_SET_ANYWHERE" }}\n')
+
+    ended = gateway(command)
+
+    assert ended.returncode == 1
+    assert "config/gateway.toml:8:7: error: store.url: the environment variable" in ended.stderr
+
+
 def test_init_writes_a_configuration_that_checks_without_secrets_or_warnings(gateway, tmp_path) -> None:
     made = gateway("init")
     checked = gateway("check", "--strict")

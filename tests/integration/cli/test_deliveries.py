@@ -160,7 +160,7 @@ def test_what_cannot_be_done_is_said_and_the_rest_is_done(gateway, history, orde
         (["show", "x"], 2, "'x' is not the number of a delivery"),
         (["show", "9" * 30], 2, "is not the number of a delivery"),
         (["shwo", "1"], 2, "No such command 'shwo'"),
-        (["--status", "odd"], 2, "'odd' is not one of"),
+        (["--status", "deadd"], 2, "there is no status 'deadd'; did you mean 'dead'?"),
         (["--since", "yesterday"], 2, "must be a duration such as"),
         (["retry"], 2, "say which: 'gateway deliveries retry 12 15', or --all"),
         (["cancel", "1", "--all"], 2, "give either numbers of deliveries, or --all"),
@@ -202,6 +202,18 @@ def test_a_file_that_cannot_be_parsed_may_hide_where_the_store_is(gateway, histo
     assert "config/gateway.toml:1:" in ended.stderr
 
 
+def test_a_file_that_cannot_be_parsed_hides_nothing_where_another_says_where_the_store_is(
+    gateway, history, declare
+) -> None:
+    broken = declare("[[handler]\n")
+    (broken.parent / "store.toml").write_text('[store]\nurl = "sqlite:///var/gateway.db"\n')
+
+    ended = gateway("deliveries")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "owed" in ended.stdout
+
+
 def test_a_store_of_another_program_is_an_error_in_one_line(gateway, project) -> None:
     (project / "var").mkdir()
     (project / "var" / "gateway.db").write_bytes(b"not a database at all, but long enough to be taken for one" * 20)
@@ -209,4 +221,4 @@ def test_a_store_of_another_program_is_an_error_in_one_line(gateway, project) ->
     ended = gateway("deliveries")
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: the store failed: file is not a database")
+    assert ended.stderr.startswith(f"error: the store {project}/var/gateway.db is not a database: ")
