@@ -18,6 +18,9 @@ SERVER_USER = "postgres"
 Ending = Literal["fast", "immediate"]
 """``fast`` breaks off what is in progress, ``immediate`` is a crash."""
 
+_GUARD = 'cat >/dev/null; "$1" stop -w -D data -m immediate; rm -rf "$2"'
+"""Waits until whoever has started it is gone, in whatever way, and leaves nothing behind."""
+
 
 def binaries() -> Path | None:
     """Where the newest installed server's programs are; ``None`` without one."""
@@ -43,12 +46,20 @@ class Cluster:
 
     def __enter__(self) -> Self:
         self._run("initdb", "-D", "data", "-U", SERVER_USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "guard", self._binaries / "pg_ctl", self._folder],
+            cwd=self._folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **self._identity,
+        )
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop("immediate")
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._guard.communicate(timeout=30)
 
     def url(self, database: str = "postgres") -> str:
         """The address of a database."""
