@@ -387,7 +387,7 @@ class Dispatcher:
         for name, answer in asked:
             if answer.exception() is None:  # what one lane was given must not be lost because another was refused
                 self._offer(name, answer.result())
-        return any([answer.result() for _, answer in asked])
+        return any([answer.result() for _, answer in asked])  # noqa: C419 - all of them: an error must be seen
 
     def _pauses(self, due: Mapping[str, datetime], now: datetime) -> Iterable[float]:
         for name, lane in self._lanes.items():
