@@ -307,10 +307,12 @@ class Dispatcher:
 
     def _recorded(self, record: Record, done: Future[Recorded]) -> None:
         if done.exception() is None:
-            recorded = done.result()
-            self._follow(record, recorded)
-            if recorded.fallback is not None:
-                self.hand_over([recorded.fallback])
+            self._go_on(record, done.result())
+
+    def _go_on(self, record: Record, recorded: Recorded) -> None:
+        self._follow(record, recorded)
+        if recorded.fallback is not None:
+            self.hand_over([recorded.fallback])
 
     def _follow(self, record: Record, recorded: Recorded) -> None:
         """What is to be done once ``record`` is on the disk. Must not wait: the writer's own thread may do it."""
@@ -387,7 +389,7 @@ class Dispatcher:
         for name, answer in asked:
             if answer.exception() is None:  # what one lane was given must not be lost because another was refused
                 self._offer(name, answer.result())
-        return any([answer.result() for _, answer in asked])  # noqa: C419 - all of them: an error must be seen
+        return any(answer.result() for _, answer in asked)
 
     def _pauses(self, due: Mapping[str, datetime], now: datetime) -> Iterable[float]:
         for name, lane in self._lanes.items():
@@ -401,10 +403,10 @@ class Dispatcher:
         if first is None or first > now:
             return
         wanted = WantExpired(tuple(self._lanes), now, ORPHAN_GRACE, EXPIRED_AT_ONCE)
-        for delivery in self._store.claim_expired(wanted).result():
-            recorded = self.record(self._given_up(delivery, now))
-            if recorded.fallback is not None:
-                self.hand_over([recorded.fallback])
+        records = [self._given_up(delivery, now) for delivery in self._store.claim_expired(wanted).result()]
+        written = [self._store.record(record) for record in records]  # all of them before the first is waited for
+        for record, done in zip(records, written, strict=True):
+            self._go_on(record, done.result())
 
     def _given_up(self, delivery: Delivery, now: datetime) -> Record:
         lane = self._lanes.get(delivery.channel)

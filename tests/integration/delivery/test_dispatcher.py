@@ -22,9 +22,11 @@ from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime
 from gateway.delivery.outbox import Outbox
 from gateway.errors import StoreError
+from gateway.store.ledger import total
 from gateway.store.opening import open_store, opener
 from gateway.store.rows import Delivery, DeliveryFilter
 from gateway.store.store import Store
+from gateway.store.writer import Commit
 from gateway.testing.builders import notification, transition
 from gateway.testing.channel import ScriptedChannel
 from gateway.testing.clock import HandMovedClock
@@ -533,3 +535,18 @@ def test_what_one_channel_claims_is_sent_though_another_is_refused(sqlite_url: s
 
         until(lambda: all(one.delivered for one in channels))
         dispatcher.close()
+
+
+def test_what_waited_too_long_is_given_up_together(sqlite_url: str, until: Until) -> None:
+    commits: list[Commit] = []
+    with closing(open_store(sqlite_url)) as store:
+        late = [notification(give_up=timedelta(0)) for _ in range(100)]
+        Outbox(store).accept(transition(), late)
+        store.on_commit(commits.append)
+        dispatcher = Dispatcher(store, {}, HandMovedClock(store.now() + timedelta(hours=2)))
+
+        dispatcher.start()
+
+        until(lambda: total(store.ledger()).dead == 100)
+        dispatcher.close()
+    assert len(commits) < 20
