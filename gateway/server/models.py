@@ -495,8 +495,8 @@ class TransitionQuery(Page):
 class DeliveryQuery(Page):
     """Which deliveries to list."""
 
-    status: Status | None = None
-    channel: Word | None = None
-    handler: Word | None = None
+    status: Status | None = Field(default=None, description="where they stand")
+    channel: Word | None = Field(default=None, description="the name of the channel they go to")
+    handler: Word | None = Field(default=None, description="the name of the handler that they are of")
     transition: Word | None = Field(default=None, description="the id of what caused them")
     since: Moment | None = Field(default=None, description="accepted since: a time, or a duration such as 2h")

@@ -138,7 +138,7 @@ class PostgresServer:
 
     def _said(self, error: psycopg.Error) -> str:
         """What the driver says, on one line, and never the password, whatever it may quote."""
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split()).removeprefix("connection failed: ")
         return said.replace(self.address.password, "***") if self.address.password else said
 
 
