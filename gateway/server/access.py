@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
+
 from gateway.config.listen import is_loopback
 from gateway.config.loader import Loaded
 from gateway.config.secrets import resolve_url
 from gateway.config.source import Problem
 from gateway.config.url import Url
 from gateway.errors import ConfigError, SecretError
-from gateway.server.answers import RefusedError, Request
+from gateway.server.answers import RefusedError
 
 SHORTEST_SECRET = 16
 """Characters: what is shorter can be found by trying."""
@@ -30,8 +32,9 @@ SIGNATURE_AGE_SECONDS = 300
 """A signature is good for so long, before and after its time: what was overheard cannot be sent again later."""
 
 _KEY_PREFIX = "whsec_"
+_SECONDS = re.compile(r"[0-9]{1,12}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-_BEARER = re.compile(rb"(?i:bearer) +(\S+) *")
+_BEARER = re.compile(r"(?i:bearer) +(\S+) *", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Access:
         """
         if self.token is not None and self._has_token(request):
             return True
-        if self.key is not None and request.header(b"webhook-signature") is not None:
+        if self.key is not None and "webhook-signature" in request.headers:
             return False
         if self.key is not None:
             raise _unknown(request, "a signature" if self.token is None else "a bearer token or a signature")
@@ -84,31 +87,31 @@ class Access:
         Raises:
             RefusedError: 401.
         """
-        id, at = request.header(b"webhook-id"), request.header(b"webhook-timestamp")
-        if id is None or at is None or not at.isdigit() or len(at) > 12:
+        id, at = request.headers.get("webhook-id"), request.headers.get("webhook-timestamp")
+        if id is None or at is None or not _SECONDS.fullmatch(at):
             raise RefusedError(401, "a signature needs the headers webhook-id and webhook-timestamp", _CHALLENGE)
         if abs(now - int(at)) > SIGNATURE_AGE_SECONDS:
             raise RefusedError(401, f"the signature is not of the last {SIGNATURE_AGE_SECONDS} seconds", _CHALLENGE)
         expected = self._signature(id, at, body)
-        given = (request.header(b"webhook-signature") or b"").split(b" ")
+        given = request.headers["webhook-signature"].encode("latin-1").split(b" ")
         if not any(hmac.compare_digest(expected, one) for one in given):
             raise RefusedError(401, "the signature is not the one of this body", _CHALLENGE)
 
-    def _signature(self, id: bytes, at: bytes, body: bytes) -> bytes:
-        digest = hmac.new(self.key or b"", b".".join((id, at, body)), hashlib.sha256).digest()
+    def _signature(self, id: str, at: str, body: bytes) -> bytes:
+        digest = hmac.new(self.key or b"", f"{id}.{at}.".encode("latin-1") + body, hashlib.sha256).digest()
         return b"v1," + base64.b64encode(digest)
 
     def _has_token(self, request: Request) -> bool:
-        found = _BEARER.fullmatch(request.header(b"authorization") or b"")
-        return found is not None and hmac.compare_digest(found[1], self.token or b"")
+        found = _BEARER.fullmatch(request.headers.get("authorization", ""))
+        return found is not None and hmac.compare_digest(found[1].encode("latin-1"), self.token or b"")
 
 
-_CHALLENGE = ((b"www-authenticate", b'Bearer realm="gateway"'),)
-_WRONG = ((b"www-authenticate", b'Bearer realm="gateway", error="invalid_token"'),)
+_CHALLENGE = {"www-authenticate": 'Bearer realm="gateway"'}
+_WRONG = {"www-authenticate": 'Bearer realm="gateway", error="invalid_token"'}
 
 
 def _unknown(request: Request, needed: str = "a bearer token") -> RefusedError:
-    if request.header(b"authorization") is not None:
+    if "authorization" in request.headers:
         return RefusedError(401, "this is not the token", _WRONG)
     return RefusedError(401, f"{needed} is needed", _CHALLENGE)
 
@@ -118,19 +121,18 @@ def _check_origin(request: Request) -> None:
 
     Such a page can have its own name lead to 127.0.0.1; the browser then tells that name as the host.
     """
-    host = request.header(b"host") or b""
+    host = request.headers.get("host", "")
     if not _is_of_this_machine(host):
         raise RefusedError(421, "without a token, only requests to localhost or a loopback address are answered")
-    origin = request.header(b"origin")
-    if origin is not None and origin.lower() != b"http://" + host.lower():
+    if "origin" in request.headers and request.headers["origin"].lower() != f"http://{host.lower()}":
         raise RefusedError(403, "without a token, requests of other pages are not answered")
 
 
 @lru_cache(maxsize=64)
-def _is_of_this_machine(host: bytes) -> bool:
+def _is_of_this_machine(host: str) -> bool:
     """Whether the header Host names this machine by a name that cannot mean another."""
     try:
-        return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
     except ValueError:
         return False
 

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-JSON, REFUSAL = b"application/json", b"application/problem+json"
-Headers = tuple[tuple[bytes, bytes], ...]
+from starlette.responses import Response
 
 PAUSE_SECONDS = 1
 """What a client that is told to come again waits."""
 
-COME_AGAIN: Headers = ((b"retry-after", str(PAUSE_SECONDS).encode()),)
+COME_AGAIN = {"retry-after": str(PAUSE_SECONDS)}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is sent back."""
+class Answer(Response):
+    """JSON, already written; with the end of a line, for those who read it on a terminal."""
 
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: Headers = ()
+    media_type = "application/json"
+
+    def render(self, content: bytes) -> bytes:
+        """The body."""
+        return content + b"\n"
+
+
+class Refusal(Answer):
+    """JSON that says why not."""
+
+    media_type = "application/problem+json"
 
 
 _REASONS = {
@@ -55,7 +58,7 @@ class RefusedError(Exception):
         self,
         status: int,
         detail: str,
-        headers: Headers = (),
+        headers: Mapping[str, str] | None = None,
         more: Mapping[str, Any] | None = None,
         reason: str = "",
     ) -> None:
@@ -64,32 +67,7 @@ class RefusedError(Exception):
         super().__init__(detail)
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Refusal:
         """The refusal as it is sent."""
         told = {"title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail, **self.more}
-        return Answer(self.status, json.dumps(told).encode(), REFUSAL, self.headers)
-
-
-class Request(NamedTuple):
-    """A request whose head has arrived. No dataclass, because every request pays for it.
-
-    Attributes:
-        method: in capitals.
-        path: as it came, without the query.
-        query: as it came.
-        headers: names in lower case.
-        parameters: what stands in the path, decoded, where its route has a name in braces.
-    """
-
-    method: str
-    path: str
-    query: bytes
-    headers: list[tuple[bytes, bytes]]
-    parameters: Mapping[str, str] = MappingProxyType({})
-
-    def header(self, name: bytes) -> bytes | None:
-        """The value of the header ``name``, given in lower case; the first if there are several."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return Refusal(json.dumps(told).encode(), self.status, self.headers)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
 
 from gateway.observe import CONTENT_TYPE, Metrics
 from gateway.server.access import Access
-from gateway.server.answers import Answer, Request
-from gateway.server.body import Receive
+from gateway.server.answers import Answer
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.models import (
@@ -57,7 +58,7 @@ def _intake(intake: Intake) -> Iterator[Route]:
     yield Route(
         "POST",
         f"{V1}/transitions",
-        intake.take,
+        intake,
         "token or signature",
         name="takeTransitions",
         summary="Take transitions: one object, an array of them, or one on each line. "
@@ -192,8 +193,8 @@ def _health(health: Health) -> Iterator[Route]:
 def metrics_route(metrics: Metrics, questions: Questions) -> Route:
     """The route by which Prometheus asks."""
 
-    async def scrape(request: Request, receive: Receive) -> Answer:
-        return Answer(200, await questions.ask(metrics.exposition), CONTENT_TYPE.encode())
+    async def scrape(request: Request) -> Response:
+        return Response(await questions.ask(metrics.exposition), media_type=CONTENT_TYPE)
 
     return Route(
         "GET",
@@ -209,10 +210,10 @@ def metrics_route(metrics: Metrics, questions: Questions) -> Route:
 def _description(described: Callable[[], dict[str, Any]]) -> Route:
     written: list[bytes] = []
 
-    async def describe(request: Request, receive: Receive) -> Answer:
+    async def describe(request: Request) -> Answer:
         if not written:  # made when it is first asked for: it costs some milliseconds, and few ever ask
             written.append(to_json(described()))
-        return Answer(200, written[0])
+        return Answer(written[0])
 
     return Route(
         "GET",

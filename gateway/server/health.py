@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from starlette.requests import Request
+
 from gateway.errors import StoreError
-from gateway.server.answers import COME_AGAIN, Answer, Request
-from gateway.server.body import Receive
+from gateway.server.answers import COME_AGAIN, Answer
 from gateway.server.models import NotReady
 from gateway.store.store import Store
 
 LONGEST_SILENCE = 10.0
 """Seconds without a heartbeat on the disk after which it is not sure that the store takes anything."""
 
-_ALIVE = Answer(200, b'{"status":"alive"}')
-_READY = Answer(200, b'{"status":"ready"}')
+_ALIVE = Answer(b'{"status":"alive"}')
+_READY = Answer(b'{"status":"ready"}')
 
 
 class Health:
@@ -28,16 +29,16 @@ class Health:
     def __init__(self, store: Store, is_stopping: Callable[[], bool]) -> None:
         self._store, self._is_stopping = store, is_stopping
 
-    async def alive(self, request: Request, receive: Receive) -> Answer:
+    async def alive(self, request: Request) -> Answer:
         """Always 200: whoever can say so lives."""
         return _ALIVE
 
-    async def ready(self, request: Request, receive: Receive) -> Answer:
+    async def ready(self, request: Request) -> Answer:
         """200 if transitions can be taken; 503 and why if not."""
         why_not = self.why_not()
         if why_not is None:
             return _READY
-        return Answer(503, NotReady(status="not ready", why=why_not).model_dump_json().encode(), headers=COME_AGAIN)
+        return Answer(NotReady(status="not ready", why=why_not).model_dump_json().encode(), 503, COME_AGAIN)
 
     def why_not(self) -> str | None:
         """Why no transitions can be taken now, in words; ``None`` when they can."""

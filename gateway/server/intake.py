@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
 from gateway.app import Gateway
 from gateway.config.size import Size
 from gateway.errors import PayloadError, StoreClosedError, StoreError, StoreFullError
 from gateway.server import body
 from gateway.server.access import Access
-from gateway.server.answers import COME_AGAIN, Answer, RefusedError, Request
-from gateway.server.body import Receive
+from gateway.server.answers import COME_AGAIN, Answer, RefusedError
 from gateway.server.completions import Completions
 from gateway.server.gathering import Gathering
 from gateway.server.measures import Measures
@@ -54,26 +56,27 @@ class Intake:
         self._long = ThreadPoolExecutor(1, thread_name_prefix="gateway-intake")
         self._gathering = Gathering(gateway.take, completions, self._long)
 
-    async def take(self, request: Request, receive: Receive) -> Answer:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep the transitions of a body.
 
         Raises:
             RefusedError: nothing of it was kept, and why.
-            ClientGoneError: nobody waits for an answer.
+            ClientDisconnect: nobody waits for an answer.
         """
         try:
-            return await self._take(request, receive)
+            answer = await self._take(Request(scope, receive))
         except RefusedError as refused:
             if refused.status != 422:
                 self._measures.refused(refused)
             raise
+        await answer(scope, receive, send)
 
-    async def _take(self, request: Request, receive: Receive) -> Answer:
+    async def _take(self, request: Request) -> Answer:
         is_known = self._access.admits_unsigned(request)
         kind = body.kind_of(request)
         share = Share(self._room)
         try:
-            received = await body.read(request, receive, self._limit, share)
+            received = await body.read(request, self._limit, share)
             if not is_known:
                 self._access.check_signature(request, received, time.time())
             whole = body.unpack(request, received, self._limit, share)
@@ -144,8 +147,8 @@ def _unavailable(detail: str, reason: str) -> RefusedError:
 def _answer(kept: tuple[Accepted, ...], errors: list[dict[str, Any]]) -> Answer:
     if not errors:
         duplicates = [one.duplicate for one in kept].count(True)
-        return Answer(202, b'{"accepted":%d,"duplicates":%d}' % (len(kept) - duplicates, duplicates))
-    return Answer(202, json.dumps({**_counts(kept), "errors": errors}).encode())
+        return Answer(b'{"accepted":%d,"duplicates":%d}' % (len(kept) - duplicates, duplicates), 202)
+    return Answer(json.dumps({**_counts(kept), "errors": errors}).encode(), 202)
 
 
 def _counts(kept: Sequence[Accepted]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.observe.counting import Histogram
-from gateway.server.answers import Answer, RefusedError, Request
+from gateway.server.answers import RefusedError
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 NO_ROUTE = "(none)"
@@ -33,13 +33,12 @@ class Measures(Collector):
         """A request is there."""
         self._open += 1
 
-    def ended(self, request: Request, route: str, answer: Answer | None, seconds: float) -> None:
-        """A request was answered; or its client is gone, and there is no answer."""
+    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered; or its client is gone, and the status is 0."""
         self._open -= 1
-        if answer is None:
+        if not status:
             return
-        method = request.method if request.method in _METHODS else "(other)"
-        self._answered[route, method, answer.status] += 1
+        self._answered[route, method if method in _METHODS else "(other)", status] += 1
         histogram = self._seconds.get(route)
         if histogram is None:
             histogram = self._seconds[route] = Histogram(DURATION_BUCKETS)

@@ -7,10 +7,11 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
+from starlette.requests import Request
 
 from gateway.app import Gateway
-from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import Bodies, Receive
+from gateway.server.answers import Answer, RefusedError
+from gateway.server.body import Bodies
 from gateway.server.models import Delivery, NoOrders, Query, Reloaded
 from gateway.server.queries import number, read_query
 from gateway.server.questions import Questions
@@ -32,41 +33,41 @@ class Orders:
     def __init__(self, gateway: Gateway, questions: Questions, bodies: Bodies) -> None:
         self._gateway, self._questions, self._bodies = gateway, questions, bodies
 
-    async def retry(self, request: Request, receive: Receive) -> Answer:
+    async def retry(self, request: Request) -> Answer:
         """Send a delivery again."""
-        return await self._carry_out(Store.retry, request, receive)
+        return await self._carry_out(Store.retry, request)
 
-    async def cancel(self, request: Request, receive: Receive) -> Answer:
+    async def cancel(self, request: Request) -> Answer:
         """End a delivery that waits."""
-        return await self._carry_out(Store.cancel, request, receive)
+        return await self._carry_out(Store.cancel, request)
 
-    async def drop(self, request: Request, receive: Receive) -> Answer:
+    async def drop(self, request: Request) -> Answer:
         """Take a dead letter out of the way."""
-        return await self._carry_out(Store.drop, request, receive)
+        return await self._carry_out(Store.drop, request)
 
-    async def _check(self, request: Request, receive: Receive) -> None:
+    async def _check(self, request: Request) -> None:
         """Refuse what says more than its path: it would be ignored."""
-        read_query(request.query, Query)
-        body = await self._bodies.json(request, receive)
+        read_query(request, Query)
+        body = await self._bodies.json(request)
         try:
             NoOrders.model_validate_json(body or b"{}")
         except ValidationError:
             raise RefusedError(422, "the body must be an empty object: {}") from None
 
-    async def _carry_out(self, order: Order, request: Request, receive: Receive) -> Answer:
-        await self._check(request, receive)
-        id = number(request.parameters["id"])
+    async def _carry_out(self, order: Order, request: Request) -> Answer:
+        await self._check(request)
+        id = number(request.path_params["id"])
         told = await self._questions.ask(lambda: _carried_out(self._gateway.store, order, id))
-        return Answer(200, told.model_dump_json().encode())
+        return Answer(told.model_dump_json().encode())
 
-    async def reload(self, request: Request, receive: Receive) -> Answer:
+    async def reload(self, request: Request) -> Answer:
         """Read the configuration now."""
-        await self._check(request, receive)
+        await self._check(request)
         told = Reloaded.of(await self._questions.ask(self._gateway.reload))
         if not told.accepted:
             more = told.model_dump()
             raise RefusedError(422, "the configuration has errors; the last good one stays", more=more)
-        return Answer(200, told.model_dump_json().encode())
+        return Answer(told.model_dump_json().encode())
 
 
 def _carried_out(store: Store, order: Order, id: int) -> Delivery:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from pydantic import ValidationError
+from starlette.requests import Request
 
 from gateway.server.answers import RefusedError
 from gateway.server.models import LARGEST_NUMBER, Query
@@ -17,21 +18,19 @@ Q = TypeVar("Q", bound=Query)
 MOST_PARAMETERS = 50
 
 
-def read_query(query: bytes, model: type[Q]) -> Q:
-    """``query`` as ``model`` has it.
+def read_query(request: Request, model: type[Q]) -> Q:
+    """The query of ``request`` as ``model`` has it.
 
     Raises:
         RefusedError: 422, with a complaint for each parameter that is wrong.
     """
-    try:
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
-    except ValueError:
-        raise _refused([f"more than {MOST_PARAMETERS} parameters"]) from None
-    given = dict(pairs)
-    if len(given) < len(pairs):
+    given = request.query_params
+    if len(given.multi_items()) > MOST_PARAMETERS:
+        raise _refused([f"more than {MOST_PARAMETERS} parameters"])
+    if len(given) < len(given.multi_items()):
         raise _refused(["a parameter is given twice"])
     try:
-        return model.model_validate_strings(given)
+        return model.model_validate_strings(dict(given))
     except ValidationError as error:
         raise _refused([*_complaints(error, model)]) from None
 
@@ -58,11 +57,12 @@ def _refused(complaints: list[str]) -> RefusedError:
 
 
 def number(text: str) -> int:
-    """The number of a delivery in a path.
+    """The number of a delivery in a path; ``text`` as it came.
 
     Raises:
         RefusedError: 404, there is none of such a number.
     """
+    text = unquote(text)
     if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= LARGEST_NUMBER:
         return int(text)
     raise RefusedError(404, f"there is no delivery {text[:20]!r}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel
+from starlette.requests import Request
 
 from gateway.app import Gateway
 from gateway.errors import PayloadError
 from gateway.explain import explain
-from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import Bodies, Receive
+from gateway.server.answers import Answer, RefusedError
+from gateway.server.body import Bodies
 from gateway.server.models import (
     Delivery,
     DeliveryDetail,
@@ -51,41 +53,42 @@ class Reads:
     def _store(self) -> Store:
         return self._gateway.store
 
-    async def transitions(self, request: Request, receive: Receive) -> Answer:
+    async def transitions(self, request: Request) -> Answer:
         """A page of transitions."""
-        asked = read_query(request.query, TransitionQuery)
+        asked = read_query(request, TransitionQuery)
         wanted = TransitionFilter(**asked.model_dump(exclude={"limit", "before"}))
         return await self._told(lambda: _transitions(self._store, wanted, asked))
 
-    async def transition(self, request: Request, receive: Receive) -> Answer:
+    async def transition(self, request: Request) -> Answer:
         """One transition, with its deliveries."""
-        read_query(request.query, Query)
-        return await self._told(lambda: _transition(self._store, request.parameters["id"]))
+        read_query(request, Query)
+        id = unquote(request.path_params["id"])
+        return await self._told(lambda: _transition(self._store, id))
 
-    async def deliveries(self, request: Request, receive: Receive) -> Answer:
+    async def deliveries(self, request: Request) -> Answer:
         """A page of deliveries."""
-        asked = read_query(request.query, DeliveryQuery)
+        asked = read_query(request, DeliveryQuery)
         return await self._told(lambda: _deliveries(self._store, asked))
 
-    async def delivery(self, request: Request, receive: Receive) -> Answer:
+    async def delivery(self, request: Request) -> Answer:
         """One delivery, with its attempts."""
-        read_query(request.query, Query)
-        id = number(request.parameters["id"])
+        read_query(request, Query)
+        id = number(request.path_params["id"])
         return await self._told(lambda: DeliveryDetail.whole(history_of(self._store, id)))
 
-    async def ledger(self, request: Request, receive: Receive) -> Answer:
+    async def ledger(self, request: Request) -> Answer:
         """The books."""
-        read_query(request.query, Query)
+        read_query(request, Query)
         return await self._told(lambda: _ledger(self._store))
 
-    async def explain(self, request: Request, receive: Receive) -> Answer:
+    async def explain(self, request: Request) -> Answer:
         """What every handler would do with a transition."""
-        read_query(request.query, Query)
-        body = await self._bodies.json(request, receive)
+        read_query(request, Query)
+        body = await self._bodies.json(request)
         return await self._told(lambda: _explanation(self._gateway, body))
 
     async def _told(self, question: Callable[[], BaseModel]) -> Answer:
-        return Answer(200, await self._questions.ask(lambda: question().model_dump_json().encode()))
+        return Answer(await self._questions.ask(lambda: question().model_dump_json().encode()))
 
 
 def _transitions(store: Store, wanted: TransitionFilter, asked: TransitionQuery) -> TransitionPage:

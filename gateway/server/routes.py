@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-from urllib.parse import unquote
+from typing import Any, Literal
 
 from pydantic import BaseModel
+from starlette import routing
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
-from gateway.server.answers import Answer, RefusedError, Request
-from gateway.server.body import Receive
+from gateway.server.access import Access
+from gateway.server.answers import RefusedError
+from gateway.server.body import kind_of
 from gateway.server.models import Query
 
-Work = Callable[[Request, Receive], Awaitable[Answer]]
-
+Work = Callable[[Request], Awaitable[Response]]
 
 Need = Literal["nothing", "token", "token or signature"]
 
@@ -29,7 +31,7 @@ class Route:
     Attributes:
         method: in capitals.
         path: with names in braces for what differs: ``/api/v1/deliveries/{id}``.
-        work: answers it.
+        work: answers it; as ASGI has it where every microsecond counts.
         needs: what the request must bring; what needs a signature is looked at where its body is read.
         name: one word or two, unlike all others.
         summary: what it is for, in a sentence.
@@ -41,7 +43,7 @@ class Route:
 
     method: str
     path: str
-    work: Work
+    work: Work | ASGIApp
     needs: Need = "token"
     name: str = ""
     summary: str = ""
@@ -51,44 +53,15 @@ class Route:
     content_type: str = "application/json"
 
 
-class Routes:
-    """All routes, found by method and path."""
+def guarded(route: Route, access: Access) -> routing.Route:
+    """``route`` as starlette has it, closed to who may not ask."""
+    work: Any = route.work
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._fixed: dict[str, dict[str, Route]] = {}
-        self._open: dict[re.Pattern[str], dict[str, Route]] = {}
-        for route in routes:
-            if "{" in route.path:
-                self._open.setdefault(_pattern(route.path), {})[route.method] = route
-            else:
-                self._fixed.setdefault(route.path, {})[route.method] = route
+    async def checked(request: Request) -> Response:
+        access.check(request)
+        if route.method == "POST" and kind_of(request) != "json":
+            raise RefusedError(415, "the content type must be application/json")
+        response: Response = await work(request)
+        return response
 
-    def find(self, request: Request) -> tuple[Route, Request]:
-        """The route of a request, and the request with what stands in its path.
-
-        Raises:
-            RefusedError: 404, 405.
-        """
-        methods = self._fixed.get(request.path)
-        if methods is None:
-            methods, request = self._find(request)
-        route = methods.get("GET" if request.method == "HEAD" else request.method)
-        if route is None:
-            allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
-            raise RefusedError(405, f"here only {allowed} is understood", ((b"allow", allowed.encode()),))
-        return route, request
-
-    def _find(self, request: Request) -> tuple[dict[str, Route], Request]:
-        for pattern, methods in self._open.items():
-            found = pattern.fullmatch(request.path)
-            if found:
-                decoded = {name: unquote(value) for name, value in found.groupdict().items()}
-                return methods, request._replace(parameters=decoded)
-        raise RefusedError(404, "there is nothing here; /api/v1/openapi.json lists what there is")
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile("".join(f"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else part for part in _PARTS.findall(path)))
-
-
-_PARTS = re.compile(r"\{\w+\}|[^{]+")
+    return routing.Route(route.path, checked if route.needs == "token" else work, methods=[route.method])

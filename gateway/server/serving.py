@@ -30,7 +30,6 @@ from gateway.server.protocol import LimitedProtocol
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
 from gateway.server.room import Room
-from gateway.server.routes import Routes
 
 log = logging.getLogger("gateway.server")
 
@@ -122,7 +121,7 @@ class Server:
         health = Health(gateway.store, lambda: self._stopping)
         reads, orders = Reads(gateway, questions, bodies), Orders(gateway, questions, bodies)
         routes = api(access, intake, reads, orders, health, metrics_route(metrics, questions))
-        return Application(Routes(routes), access, measures)
+        return Application(routes, access, measures)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

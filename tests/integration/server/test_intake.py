@@ -150,9 +150,13 @@ def test_who_never_stops_sending_is_cut_off(serve) -> None:
 def test_other_methods_and_places_are_refused(serve) -> None:
     client = serve().client
 
-    assert client.put(PATH).status_code == 405
-    assert client.put("/readyz").headers["allow"] == "GET, HEAD"
-    assert client.get("/api/v2").status_code == 404
+    for path, allowed in (PATH, "GET, HEAD, POST"), ("/readyz", "GET, HEAD"), ("/api/v1/reload", "POST"):
+        answer = client.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert allowed in answer.json()["detail"]
+    for path in ("/api/v2", "/readyz/", "/%72eadyz", f"{PATH}/", f"{PATH}/a/b"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["status"]) == (404, 404)
 
 
 def test_many_clients_at_once_each_get_their_own_answer(serve, event) -> None:
