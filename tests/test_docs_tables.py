@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.metrics_core import Metric
+from pydantic import BaseModel
 
 from gateway.channels.reasons import REASONS
 from gateway.config.size import Size
@@ -47,6 +48,7 @@ from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.limits import LIMITS, Limits
 from gateway.server.measures import Measures
+from gateway.server.models import DeliveryDetail, TransitionDetail
 from gateway.server.orders import Orders
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
@@ -206,6 +208,12 @@ def http_metrics() -> str:
     return table(["Metric", "Type", "Meaning"], told)
 
 
+def keys_of(model: type[BaseModel]) -> str:
+    told = [(code(name), field.description or "") for name, field in model.model_fields.items()]
+    assert all(meaning for _, meaning in told), told
+    return table(["Key", "Meaning"], told)
+
+
 def http_limits() -> str:
     values = {line.name: getattr(LIMITS, line.name) for line in dataclasses.fields(LIMITS)}
     meanings = dict(re.findall(r"^        (\w+): (.+?)(?=\n        \w+:|\n    \Z)", Limits.__doc__ or "", re.M | re.S))
@@ -252,6 +260,8 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("http.md", "routes"): routes,
     ("http.md", "metrics"): http_metrics,
     ("http.md", "limits"): http_limits,
+    ("http.md", "transition"): lambda: keys_of(TransitionDetail),
+    ("http.md", "delivery"): lambda: keys_of(DeliveryDetail),
 }
 
 

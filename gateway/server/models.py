@@ -94,21 +94,21 @@ class Attempt(Told):
 class Delivery(Told):
     """One notification to one channel."""
 
-    id: int
-    handler: str
-    channel: str
-    status: Status
+    id: int = Field(description="its number")
+    handler: str = Field(description="the handler that it is of")
+    channel: str = Field(description="the channel it goes to")
+    status: Status = Field(description="where it stands")
     reason: str = Field(description="why it stands there, one word; empty when there is nothing to say")
     why: str = Field(description="what the reason means")
-    title: str
-    severity: Severity
-    format: Format
+    title: str = Field(description="of the message")
+    severity: Severity = Field(description="of the message")
+    format: Format = Field(description="what the message is written in")
     attempts: int = Field(description="how many were made")
-    required: bool
+    required: bool = Field(description="whether it was delivered inside the transition")
     due_at: datetime = Field(description="a pending one is not sent earlier")
     give_up_at: datetime = Field(description="no attempt is made later")
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime = Field(description="when it was accepted")
+    updated_at: datetime = Field(description="when it last changed")
     fallback_of: int | None = Field(description="the delivery that was given up and became this one")
 
     @classmethod
@@ -127,17 +127,17 @@ class DeliveryPage(Told):
 class Transition(Told):
     """A transition, by what it can be asked for."""
 
-    id: str
-    source: str
-    kind: Kind
+    id: str = Field(description="the sender's, or ours")
+    source: str = Field(description="where it came from")
+    kind: Kind = Field(description="whether a task or a flow changed")
     name: str = Field(description="of the task or flow")
     flow: str = Field(description="the flow it belongs to, or is; empty if unknown")
-    run_id: str
-    old_state: str | None
-    new_state: str
+    run_id: str = Field(description="the engine's id of the run; empty if unknown")
+    old_state: str | None = Field(description="the type of the state before; null if unknown")
+    new_state: str = Field(description="the type of the state after")
     matched: bool = Field(description="whether any handler matched")
-    occurred_at: datetime
-    received_at: datetime
+    occurred_at: datetime = Field(description="when it happened, by the sender's clock")
+    received_at: datetime = Field(description="when it was accepted")
 
     @classmethod
     def of(cls, row: rows.TransitionRow) -> Self:
@@ -156,7 +156,7 @@ class TransitionDetail(Transition):
     """A transition with everything that is known of it."""
 
     event: dict[str, Any] = Field(description="the whole of it, in the form in which transitions are taken")
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[Delivery, ...] = Field(description="what it caused, as in lists")
 
     @classmethod
     def whole(cls, row: rows.TransitionRow, deliveries: Iterable[rows.Delivery]) -> Self:
