@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.observe.counting import Counting, Labels, Names
-from gateway.observe.specs import METRICS, Kind, Spec, View
+from gateway.observe.specs import METRICS, Spec, View
 from gateway.reload import Reloaded
 from gateway.store.room import Room
 from gateway.store.standing import Standing
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
+
     from gateway.app import Gateway
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 """Of :meth:`Metrics.exposition`."""
 
 QUESTION_SECONDS = 2.5
@@ -31,46 +29,53 @@ QUESTION_SECONDS = 2.5
 
 _INFINITY = float("inf")
 
-_FAMILIES: Mapping[Kind, Callable[..., Any]] = {
-    "counter": CounterMetricFamily,
-    "gauge": GaugeMetricFamily,
-    "histogram": HistogramMetricFamily,
-}
+
+class Collects(Protocol):
+    """Has metrics of its own."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Its families, as they stand."""
 
 
-class Metrics(Collector):
-    """The metrics of one gateway, on a registry of their own.
+class Metrics:
+    """The metrics of one gateway, on a registry of their own. Prometheus' library is imported by the first scrape.
 
     Args:
         gateway: what to count from now on; it must outlive this object.
-
-    Attributes:
-        registry: for others to add theirs.
+        others: who has more for the same registry.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, others: Iterable[Collects] = ()) -> None:
+        self._gateway, self._others = gateway, tuple(others)
         self._counting = Counting(lambda: Names.of(gateway.ruleset))
         self._reloaded = (True, datetime.now(UTC).timestamp())
         self._question = Question(self._ask_store)
-        self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
         gateway.observers.add(self._counting.see)
         gateway.observers.add(self._note_reload)
         gateway.store.on_commit(self._counting.see)
 
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """Where all of it is registered."""
+        from gateway.observe.families import registry_of  # late: see the docstring of the class
+
+        return registry_of([self, *self._others])
+
     def exposition(self) -> bytes:
         """Everything on the registry in Prometheus' text format. A store that does not answer only leaves gaps."""
-        return generate_latest(self.registry)
+        from gateway.observe.families import text_of
+
+        return text_of(self.registry)
 
     def collect(self) -> Iterator[Metric]:
         """The families, for the registry."""
+        from gateway.observe.families import family
+
         view = self._view()
         for spec in METRICS:
             if spec.of_store and view.standing is None:
                 continue
-            yield _family(spec, self._counted(spec) if spec.read is None else [*spec.read(view)])
+            yield family(spec, self._counted(spec) if spec.read is None else [*spec.read(view)])
 
     def _counted(self, spec: Spec) -> Iterable[tuple[Labels, Any]]:
         """What was counted, with nought where the labels are known before anything is.
@@ -86,7 +91,9 @@ class Metrics(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The families without values: asked when others are added to the registry."""
-        return [_family(spec, []) for spec in METRICS]
+        from gateway.observe.families import family
+
+        return [family(spec, []) for spec in METRICS]
 
     def _note_reload(self, record: object) -> None:
         if isinstance(record, Reloaded):
@@ -115,14 +122,6 @@ class Metrics(Collector):
         store = self._gateway.store
         self._counting.time(store.occurred)
         return store.standing(datetime.now(UTC) - timedelta(days=1))
-
-
-def _family(spec: Spec, values: Iterable[tuple[Labels, Any]]) -> Metric:
-    family: Metric = _FAMILIES[spec.kind](spec.name, f"{spec.meaning}.", labels=spec.labels)
-    add: Callable[..., None] = family.add_metric  # type: ignore[attr-defined] # every kind has its own
-    for labels, value in values:
-        add(labels, *value) if spec.kind == "histogram" else add(labels, value)
-    return family
 
 
 class Question:

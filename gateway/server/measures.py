@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING
 
 from gateway.observe.counting import Histogram
 from gateway.server.answers import RefusedError
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 NO_ROUTE = "(none)"
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 
 
-class Measures(Collector):
+class Measures:
     """Counts requests. All but :meth:`collect` is to be used in the event loop."""
 
     def __init__(self) -> None:
@@ -54,6 +54,12 @@ class Measures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Everything counted, as Prometheus' library wants it. Safe to call from any thread."""
+        from prometheus_client.core import (  # late: only who is scraped pays for it
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
         answered = CounterMetricFamily(
             "gateway_http_requests", "Requests answered.", labels=("route", "method", "status")
         )

@@ -111,9 +111,8 @@ class Server:
 
     def _application(self, stack: ExitStack, completions: Completions) -> Application:
         gateway, access, limit = self._gateway, self._door.access, self._door.max_body
-        room, questions, metrics = Room(self._limits), Questions(), Metrics(gateway)
-        measures = Measures()
-        metrics.registry.register(measures)
+        room, questions, measures = Room(self._limits), Questions(), Measures()
+        metrics = Metrics(gateway, [measures])
         intake = Intake(gateway, access, limit, room, completions, measures)
         stack.callback(intake.close)
         stack.callback(questions.close)

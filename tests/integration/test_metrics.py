@@ -8,6 +8,7 @@ from collections.abc import Callable
 from math import inf
 
 import pytest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import Task, states
@@ -88,7 +89,7 @@ def test_what_is_told_is_counted_from_the_transition_to_the_ledger(observed) -> 
     assert samples["gateway_nodes", (gateway.ruleset.hash,)] == 1
     assert samples["gateway_well", ()] == samples["gateway_store_up", ()] == 1
     assert samples["gateway_store_size_bytes", ()] > 0
-    assert CONTENT_TYPE.startswith("text/plain")
+    assert CONTENT_TYPE == CONTENT_TYPE_LATEST
 
 
 def test_what_comes_in_batches_is_counted_and_repeats_apart(observed) -> None:
