@@ -404,6 +404,7 @@ class Lane:
                 return False
             was_full = len(self._sending) >= self.runtime.channel.width
             self._sending.remove(sending)
+            self._asked.pop(sending, None)  # it is there still if the attempt ended in an error of ours
             self._breaker = self._breaker.unsent()
             last = self._retired and not self._sending
             if was_full or not self._is_at_work():
