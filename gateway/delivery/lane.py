@@ -529,7 +529,7 @@ class Lane:
         )
         try:
             return self.runtime.channel.send(message, self.runtime.timeout)
-        except Exception as error:  # a channel must not raise; one that does must not lose a delivery
+        except (Exception, SystemExit) as error:  # a channel must not raise; one that does must not lose a delivery
             log.exception("a channel raised instead of reporting an outcome", extra=_about(delivery))
             return Outcome("unknown", "plugin_error", type(error).__name__)
 
