@@ -115,12 +115,6 @@ def _say_if_lost(notice: Notice, told: Future[object]) -> None:
         log.error("operators could not be told", extra=about)
 
 
-def _note_refused(kept: Future[Any], notice: Notice) -> None:
-    if (error := kept.exception()) is not None:
-        fields = {"notice": notice.kind, "subject": notice.subject, "error": str(error)}
-        log.error("operators could not be told: the store refused", extra=fields)
-
-
 def _id(origin: str, notice: Notice, now: datetime) -> str:
     """The same for the same notice of all gateways on a store within a stretch of :data:`QUIET_SECONDS`."""
     subject = hashlib.sha256(f"{notice.kind}\0{notice.subject}".encode("utf-8", "replace")).hexdigest()[:16]

@@ -11,7 +11,7 @@ MIN_SECRET = 4
 """Shorter parts of a URL are left alone: masking every "yes" and "no" would leave nothing to read."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-_SPACE_AND_CONTROLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_SPACE_AND_CONTROLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 Redact = Callable[[str], str]
 """Text in, the same text without secrets out."""

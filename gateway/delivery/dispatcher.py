@@ -39,6 +39,9 @@ ORPHAN_GRACE = timedelta(hours=1)
 
 EXPIRED_AT_ONCE = 200
 DRAIN_PAUSE = 0.05
+SHORTEST_GOODBYE = 1.0
+"""Seconds a look in progress may take at the end, whatever the grace: cut short, it leaves a connection open."""
+
 DAY = 86_400.0
 NOW_LOOKING = datetime.max.replace(tzinfo=UTC)
 """In place of the time of the next look while there is one: what becomes due meanwhile may have been missed by it."""
@@ -236,7 +239,7 @@ class Dispatcher:
             if not lane.wait_quiet(deadline):
                 log.warning("attempts were still in progress at the end", extra={"channel": lane.name})
         if self._thread is not None:
-            self._thread.join(max(0.0, deadline - time.monotonic()))
+            self._thread.join(max(SHORTEST_GOODBYE, deadline - time.monotonic()))
         return self._released()
 
     def _released(self) -> int:

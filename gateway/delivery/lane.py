@@ -404,6 +404,7 @@ class Lane:
                 return False
             was_full = len(self._sending) >= self.runtime.channel.width
             self._sending.remove(sending)
+            self._asked.pop(sending, None)  # it is there still if the attempt ended in an error of ours
             self._breaker = self._breaker.unsent()
             last = self._retired and not self._sending
             if was_full or not self._is_at_work():
@@ -528,7 +529,7 @@ class Lane:
         )
         try:
             return self.runtime.channel.send(message, self.runtime.timeout)
-        except Exception as error:  # a channel must not raise; one that does must not lose a delivery
+        except (Exception, SystemExit) as error:  # a channel must not raise; one that does must not lose a delivery
             log.exception("a channel raised instead of reporting an outcome", extra=_about(delivery))
             return Outcome("unknown", "plugin_error", type(error).__name__)
 

@@ -30,6 +30,7 @@ from gateway import (
     states,
     task,
 )
+from gateway.errors import StoreClosedError, StoreError
 from gateway.store.rows import DeliveryFilter
 
 RETRYING = """
@@ -433,3 +434,17 @@ def test_a_store_that_is_held_up_holds_up_no_flow(write, opened, sent, tmp_path:
 
     assert waited < 2
     assert len(sent.messages) == 1
+
+
+def test_a_store_that_cannot_be_read_at_the_end_is_closed_all_the_same(write, opened, tmp_path, caplog) -> None:
+    gw = opened(write(RETRYING), watch=False)
+    for name in ("gateway.db", "gateway.db-wal"):
+        (tmp_path / name).write_bytes(os.urandom((tmp_path / name).stat().st_size))
+    with pytest.raises(StoreError):
+        gw.store.ledger()
+
+    gw.close()
+
+    with pytest.raises(StoreClosedError):
+        gw.store.ledger()
+    assert "what is due could not be asked for at the end" in caplog.text

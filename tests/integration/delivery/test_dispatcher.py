@@ -299,12 +299,13 @@ def test_a_required_delivery_to_a_channel_that_is_gone_fails(open_desk: Any) -> 
     assert desk.status(delivery) == "dead"
 
 
-def test_a_channel_that_raises_loses_nothing(open_desk: Any, until: Until) -> None:
+@pytest.mark.parametrize("raised", [RuntimeError, SystemExit], ids=lambda kind: kind.__name__)
+def test_a_channel_that_raises_loses_nothing(open_desk: Any, until: Until, raised: type[BaseException]) -> None:
     class Broken(ScriptedChannel):
         def send(self, message: Message, timeout: float) -> Outcome:
             super().send(message, timeout)
             if len(self.attempts) == 1:
-                raise RuntimeError("secret://token")
+                raise raised("secret://token")
             return Outcome("delivered", "ok")
 
     desk = open_desk(Broken())
@@ -313,7 +314,7 @@ def test_a_channel_that_raises_loses_nothing(open_desk: Any, until: Until) -> No
 
     until(lambda: desk.status(delivery) == "delivered")
     first = desk.history(delivery).attempts[0]
-    assert (first.outcome, first.reason, first.detail) == ("unknown", "plugin_error", "RuntimeError")
+    assert (first.outcome, first.reason, first.detail) == ("unknown", "plugin_error", raised.__name__)
 
 
 def test_deliveries_that_wait_past_their_time_are_given_up(open_desk: Any, until: Until) -> None:

@@ -45,4 +45,5 @@ def test_a_broken_url_is_no_reason_to_fail(url: str) -> None:
 
 def test_text_is_shortened_to_one_printable_line() -> None:
     assert shortened("a\n\tb\x1b[0m  c") == "a b [0m c"
+    assert shortened("a\ud800b") == "a b"  # half a character, which no database keeps
     assert shortened("x" * 500, 10) == "x" * 9 + "…"
