@@ -34,6 +34,9 @@ LONGEST_LOOK = 60.0
 LOOK_EVERY = 1.0
 """Seconds between looks into the store when nothing is known to become due earlier: other processes write there too."""
 
+LONGEST_RECORD = 30.0
+"""Seconds somebody waits for an outcome to be on the disk."""
+
 ORPHAN_GRACE = timedelta(hours=1)
 """What belongs to a channel this gateway does not have is given up this much later than its time."""
 
@@ -297,8 +300,16 @@ class Dispatcher:
         )
 
     def record(self, record: Record) -> Recorded:
-        """Write ``record``; returns when it is on the disk."""
-        recorded = self._store.record(record).result()
+        """Write ``record``; returns when it is on the disk, or when that takes too long for somebody to wait.
+
+        It is written then all the same, as soon as the store takes it.
+        """
+        written = self._store.record(record)
+        try:
+            recorded = written.result(LONGEST_RECORD)
+        except TimeoutError:
+            written.add_done_callback(lambda done: self._recorded(record, done))
+            return Recorded(kept=True)
         self._follow(record, recorded)
         return recorded
 

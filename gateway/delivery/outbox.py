@@ -63,8 +63,9 @@ class Outbox:
         return self._store.accept_all([self._acceptance(*one, kept) for one in told])
 
     def _acceptance(self, transition: Transition, notifications: Sequence[Notification], kept: bool) -> Acceptance:
-        row = _row(transition, self._clock.now())
-        return Acceptance(row, tuple(self._new(one) for one in notifications), kept or bool(notifications))
+        kept = kept or bool(notifications)
+        row = _row(transition, self._clock.now(), encode(transition) if kept else "")
+        return Acceptance(row, tuple(self._new(one) for one in notifications), kept)
 
     def _new(self, notification: Notification) -> NewDelivery:
         return NewDelivery(
@@ -81,7 +82,7 @@ class Outbox:
         )
 
 
-def _row(transition: Transition, now: datetime) -> TransitionRow:
+def _row(transition: Transition, now: datetime, payload: str) -> TransitionRow:
     old_state = transition.old_state
     return TransitionRow(
         id=_storable(transition.id),
@@ -92,7 +93,7 @@ def _row(transition: Transition, now: datetime) -> TransitionRow:
         run_id=_storable(transition.obj.run_id),
         old_type=None if old_state is None else old_state.type,
         new_type=transition.state.type,
-        payload=encode(transition),
+        payload=payload,
         occurred_at=transition.occurred_at,
         received_at=now,
     )

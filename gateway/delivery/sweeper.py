@@ -33,6 +33,9 @@ REST = 4
 DISTRUST_SECONDS = 3600.0
 """After the wall clock was set nothing is old for so long: a clock that is years ahead for a moment deletes nothing."""
 
+LONGEST_ABSENCE = timedelta(days=31)
+"""If nothing was accepted for longer when it starts, it is the clock that may be wrong: as if it had been set."""
+
 RECLAIMED_AT_ONCE = MEBIBYTE
 KEPT_EMPTY = 64 * MEBIBYTE
 """Empty bytes that a file keeps to be filled again, or a quarter of its size if that is more."""
@@ -124,10 +127,15 @@ class Sweeper:
         """Whether the wall clock has gone on as it should, for long enough."""
         now = self._clock.monotonic()
         offset = self._clock.now() - EPOCH - timedelta(seconds=now)
-        if self._offset is not None and abs(offset - self._offset) > SMALLEST_STEP:
+        was_set = self._was_away() if self._offset is None else abs(offset - self._offset) > SMALLEST_STEP
+        if was_set:
             self._trusted_from = now + DISTRUST_SECONDS
         self._offset = offset
         return now >= self._trusted_from
+
+    def _was_away(self) -> bool:
+        newest = self._store.newest()
+        return newest is not None and self._clock.now() - newest > LONGEST_ABSENCE
 
     def _reclaimed(self, room: Room) -> bool:
         """Give back a little of what is empty in the files, if it is more than they should keep; whether any was."""

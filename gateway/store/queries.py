@@ -23,7 +23,6 @@ from gateway.store.rows import (
 from gateway.store.schema import (
     IS_DEAD,
     IS_ENDED,
-    IS_OWED,
     IS_PENDING,
     IS_UNMATCHED,
     attempt,
@@ -47,10 +46,10 @@ NEXT_DUE = text(
     """
 )
 NEXT_GIVE_UP = select(func.min(delivery.c.give_up_at)).where(IS_PENDING)
-OLDEST_OWED = select(delivery.c.created_at).where(IS_OWED).order_by(delivery.c.id).limit(1)
-
 OLDEST_ENDED = select(func.min(delivery.c.updated_at)).where(IS_ENDED)
 OLDEST_UNMATCHED = select(func.min(transition.c.received_at)).where(IS_UNMATCHED)
+
+NEWEST = select(transition.c.received_at).order_by(transition.c.seq.desc()).limit(1)
 
 _LAST_SEQ = select(func.max(transition.c.seq))
 _RECEIVED_AT = (
@@ -68,9 +67,9 @@ def next_give_up(connection: Connection) -> datetime | None:
     return _instant(connection.execute(NEXT_GIVE_UP).scalar_one())
 
 
-def oldest_owed(connection: Connection) -> datetime | None:
-    """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
-    return _instant(connection.execute(OLDEST_OWED).scalar_one_or_none())
+def newest(connection: Connection) -> datetime | None:
+    """When the last transition that is kept was received; ``None`` when none is."""
+    return _instant(connection.execute(NEWEST).scalar_one_or_none())
 
 
 def oldest(connection: Connection) -> Oldest:

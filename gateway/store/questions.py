@@ -45,9 +45,9 @@ class Questions(ABC):
         """When the first pending delivery has waited too long."""
         return self.ask(queries.next_give_up)
 
-    def oldest_owed(self) -> datetime | None:
-        """When the oldest delivery that is still owed was accepted; ``None`` when nothing is owed."""
-        return self.ask(queries.oldest_owed)
+    def newest(self) -> datetime | None:
+        """When the last transition that is kept was received; ``None`` when none is."""
+        return self.ask(queries.newest)
 
     def oldest(self) -> Oldest:
         """Since when what has ended, and what matched no handler, is kept."""

@@ -6,6 +6,7 @@ read-only connection. A store knows the process it was opened in: in a forked ch
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import threading
@@ -43,6 +44,8 @@ from gateway.store.translation import translated
 from gateway.store.writer import Commit, Writer
 
 T = TypeVar("T")
+
+log = logging.getLogger("gateway.store")
 
 LONGEST_BEAT = 5.0
 """Seconds somebody about to send waits for a heartbeat before giving up on it."""
@@ -310,12 +313,16 @@ class Store(Questions):
             session.beat()
 
     def on_commit(self, told: Callable[[Commit], object]) -> None:
-        """Tell ``told`` of every transaction of this process from now on; it must be quick and must not raise."""
+        """Tell ``told`` of every transaction of this process from now on; it must be quick. Who raises is let go."""
         self._watchers = (*self._watchers, told)
 
     def _committed(self, commit: Commit) -> None:
         for told in self._watchers:
-            told(commit)
+            try:
+                told(commit)
+            except Exception:  # this is the writer's thread, without which nothing is kept
+                log.exception("who is told of commits failed, and is told no more")
+                self._watchers = tuple(one for one in self._watchers if one is not told)
 
     @property
     def waiting(self) -> int:

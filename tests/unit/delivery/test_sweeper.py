@@ -111,6 +111,10 @@ class PaperStore:
         self.reclaimed: list[int] = []
         self.restocked = 0
         self.refusal: Exception | None = None
+        self.last_at: datetime | None = None
+
+    def newest(self) -> datetime | None:
+        return self.last_at
 
     def room(self) -> Room:
         return self.now
@@ -211,6 +215,22 @@ def test_a_clock_that_was_set_is_not_believed_for_an_hour(
     clock.advance(timedelta(seconds=1))
     one.step()
     assert store.rows == 300
+
+
+@pytest.mark.parametrize(("last_at", "believed"), [(MOMENT - 2 * DAY, True), (MOMENT - 400 * DAY, False), (None, True)])
+def test_a_clock_that_is_far_ahead_of_the_last_transition_at_the_start_is_not_believed_for_an_hour(
+    store: PaperStore, clock: HandMovedClock, last_at: datetime | None, believed: bool
+) -> None:
+    clock.set(MOMENT + 31 * DAY)
+    store.last_at = None if last_at is None else last_at + 31 * DAY
+    one = sweeper(store, clock)
+
+    one.step()
+    assert (store.rows < 500) is believed
+
+    clock.advance(timedelta(seconds=DISTRUST_SECONDS))
+    one.step()
+    assert store.rows < 500
 
 
 def test_a_clock_that_runs_a_little_fast_is_believed(store: PaperStore, clock: HandMovedClock) -> None:

@@ -141,11 +141,10 @@ def fill(connection: Any) -> None:
         (operations.EXPIRED, {"channels": ["a", "b"], "now": 9, "orphans_before": 1, "limit": 5}, "delivery_give_up"),
         (queries.NEXT_DUE, {}, "delivery_due"),
         (queries.NEXT_GIVE_UP, {}, "delivery_give_up"),
-        (queries.OLDEST_OWED, {}, "delivery_owed"),
         (retention.ENDED, {"before": 50, "limit": 5}, "delivery_ended"),
         (retention.UNMATCHED, {"before": 50, "limit": 5}, "transition_unmatched"),
     ],
-    ids=["due", "expired", "next due", "next give up", "oldest owed", "ended", "unmatched"],
+    ids=["due", "expired", "next due", "next give up", "ended", "unmatched"],
 )
 def test_what_is_asked_often_is_answered_from_a_partial_index(
     database: PostgresDatabase, statement: Any, bound: dict[str, object], index: str

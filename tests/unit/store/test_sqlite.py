@@ -66,9 +66,8 @@ def test_less_care_can_be_asked_for(tmp_path: Path) -> None:
         ),
         (queries.NEXT_DUE, {}, "delivery_due"),
         (queries.NEXT_GIVE_UP, {}, "delivery_give_up"),
-        (queries.OLDEST_OWED, {}, "delivery_owed"),
     ],
-    ids=["due", "expired", "next due", "next give up", "oldest owed"],
+    ids=["due", "expired", "next due", "next give up"],
 )
 def test_what_is_asked_often_is_answered_from_a_partial_index(
     database: SqliteDatabase, statement: Any, bound: dict[str, object], index: str

@@ -254,13 +254,13 @@ def test_the_ledger_counts_every_end_and_balances(store: Store) -> None:
     assert all(line.balances for line in (mail, oncall, total([mail, oncall])))
 
 
-def test_the_oldest_owed_delivery_is_known(store: Store) -> None:
-    assert store.oldest_owed() is None
-    store.accept(acceptance(new_delivery(claimed=True))).result()
+def test_it_is_known_when_the_last_transition_came(store: Store) -> None:
+    assert store.newest() is None
+    store.accept(acceptance(new_delivery())).result()
     store.accept(acceptance(new_delivery(), now=MOMENT - DAY)).result()
 
     # In the order they were accepted, which a wall clock that was set back does not change.
-    assert store.oldest_owed() == MOMENT
+    assert store.newest() == MOMENT - DAY
 
 
 def test_deliveries_are_listed_newest_first_page_by_page(store: Store) -> None:
