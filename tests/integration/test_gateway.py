@@ -436,6 +436,31 @@ def test_a_store_that_is_held_up_holds_up_no_flow(write, opened, sent, tmp_path:
     assert len(sent.messages) == 1
 
 
+def test_a_required_message_that_went_out_holds_up_no_flow_while_the_store_is_held_up(
+    write, opened, sent, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("gateway.delivery.dispatcher.LONGEST_RECORD", 0.2)
+    handler = '[[handler]]\nname = "failed"\nwhen = "state is failed"\nto = "box"\nrequired = true\n'
+    gw = opened(write(handler), watch=False)
+    other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None, check_same_thread=False)
+    keep, channel = sent.messages.append, sent.messages
+
+    class Holding(list):  # type: ignore[type-arg]
+        """Once the message is out, somebody holds up the store."""
+
+        def append(self, message: object) -> None:
+            keep(message)
+            other.execute("BEGIN IMMEDIATE")
+
+    sent.messages = Holding(channel)
+    gw(Task(name="work"), states.Running(), states.Failed("boom"))
+    other.execute("ROLLBACK")
+    other.close()
+    gw.close()
+
+    assert len(channel) == 1
+
+
 def test_a_store_that_cannot_be_read_at_the_end_is_closed_all_the_same(write, opened, tmp_path, caplog) -> None:
     gw = opened(write(RETRYING), watch=False)
     for name in ("gateway.db", "gateway.db-wal"):

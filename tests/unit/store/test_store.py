@@ -254,6 +254,23 @@ def test_the_ledger_counts_every_end_and_balances(store: Store) -> None:
     assert all(line.balances for line in (mail, oncall, total([mail, oncall])))
 
 
+def test_who_watches_commits_and_raises_is_told_no_more_and_keeps_nobody_from_anything(store: Store, caplog) -> None:
+    told: list[object] = []
+
+    def raises(commit: object) -> None:
+        told.append("raised")
+        raise ValueError("a mistake")
+
+    store.on_commit(raises)
+    store.on_commit(lambda commit: told.append("told"))
+
+    accept(store, "oncall")
+    accept(store, "oncall")
+
+    assert told == ["raised", "told", "told"]
+    assert "told no more" in caplog.text
+
+
 def test_it_is_known_when_the_last_transition_came(store: Store) -> None:
     assert store.newest() is None
     store.accept(acceptance(new_delivery())).result()
