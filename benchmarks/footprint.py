@@ -1,4 +1,4 @@
-"""Time and memory of ``import gateway``, and of a ``gateway run`` that has nothing to do.
+"""Time and memory of ``import gateway`` and of a ``gateway run``: until its first answer, and with nothing to do.
 
 Every figure comes from a process of its own. Memory is what is resident, shared libraries included,
 as Linux tells it in ``/proc``.
@@ -6,24 +6,24 @@ as Linux tells it in ``/proc``.
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
+from benchmarks import _service as service
+from benchmarks._service import ROOT
 from benchmarks._table import against, show
 
-ROOT = Path(__file__).parent.parent
 AIM_IMPORT_MS, AIM_IDLE_MB = 100, 80
-READY = "Edits take effect when saved"
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
+EVENT = b'{"obj": {"kind": "flow", "name": "etl"}, "new_state": {"type": "Success"}}'
 
 IMPORTS = {"nothing": "", "gateway": "import gateway", "gateway.Gateway": "from gateway import Gateway"}
 TIMED_IMPORT = """
@@ -64,7 +64,7 @@ def show_idle(times: int) -> None:
     configurations = {"console channels": starting_configuration, "Slack and mail": with_services}
     found = {name: [running(write) for _ in range(times)] for name, write in configurations.items()}
     show(
-        "gateway run, idle: from its start until it is ready",
+        "gateway run: from its start until its first 202, and memory when idle after that",
         ("", "best ms", "median ms", "resident MB", "aim"),
         [
             (*summary(name, each), against(AIM_IDLE_MB, max(one.megabytes for one in each), "MB"))
@@ -91,37 +91,35 @@ def importing(statement: str) -> Footprint:
 
 def running(write: Callable[[Path], None]) -> Footprint:
     """A ``gateway run`` on the configuration that ``write`` puts into a folder; nothing is ever sent."""
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder))
-        began = time.perf_counter()
-        with started(Path(folder)) as process:
-            wait_until_ready(process)
-            seconds = time.perf_counter() - began
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), service.free_port()
+        write(folder)
+        (folder / "config" / "server.toml").write_text(f'[server]\nlisten = "127.0.0.1:{port}"\n')
+        command = [sys.executable, "-m", "gateway", "run", "--config", "config"]
+        with service.started(command, folder, port, {"PYTHONPATH": str(ROOT)}) as running:
+            wait_for_acknowledgement(running)
+            seconds = time.perf_counter() - running.began
             time.sleep(SETTLE_SECONDS)
-            return Footprint(seconds, resident_megabytes(process.pid))
+            return Footprint(seconds, running.megabytes)
 
 
-@contextmanager
-def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "gateway", "run", "--config", "config"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate()
+def wait_for_acknowledgement(running: service.Service) -> None:
+    deadline = time.monotonic() + service.PATIENCE
+    while not acknowledges(running.port):
+        if running.process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("gateway run took no transition")
+        time.sleep(0.002)
 
 
-def wait_until_ready(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
-    if not any(READY in line for line in process.stdout):
-        raise RuntimeError("gateway run ended before it was ready")
-
-
-def resident_megabytes(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+def acknowledges(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("POST", "/api/v1/transitions", EVENT, {"Content-Type": "application/json"})
+        return connection.getresponse().status == 202
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def starting_configuration(folder: Path) -> None:
