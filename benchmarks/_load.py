@@ -9,6 +9,7 @@ import asyncio
 import re
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class Answers:
     seconds: float = 0.0
 
 
-class _Messages(asyncio.Protocol):
+class _Messages(asyncio.Protocol, ABC):
     """Cuts what arrives into messages, by their content length."""
 
     transport: asyncio.Transport
@@ -65,8 +66,9 @@ class _Messages(asyncio.Protocol):
             message, self._arrived = self._arrived[:whole], self._arrived[whole:]
             self.received(message)
 
+    @abstractmethod
     def received(self, message: bytes) -> None:
-        raise NotImplementedError
+        """One message is whole."""
 
 
 class _Client(_Messages):
