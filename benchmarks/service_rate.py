@@ -10,6 +10,7 @@ holds the address of an empty database.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from benchmarks._table import Cell, show
 from gateway.transition import new_id
 
 HANDLERS, IN_FLIGHT, BATCH, BATCHES_IN_FLIGHT = 100, 64, 100, 8
+SETTLE_SECONDS = 2.0
 STATES = ("failed", "retrying", "successful")
 ALERTMANAGER = "prometheus-alertmanager"
 POSTGRES = os.environ.get("GATEWAY_BENCHMARK_POSTGRES", "")
@@ -177,7 +179,8 @@ async def measure_gateway(place: Place, sink: Sink, scale: int, found: Rounds, n
 
     with opened(place) as running:
         port = running.port
-        await closed_loop(port, singles(port, 50, 1), 8)  # warm: the first of its kind is dearer
+        await closed_loop(port, singles(port, 50, 1), 8)
+        await settled()
         note("accept, batch 1, 64 in flight", await accepted(running, singles(port, 20 * scale), IN_FLIGHT, 1))
         note(
             "accept, batch 100, 8 in flight",
@@ -195,9 +198,16 @@ async def measure_gateway(place: Place, sink: Sink, scale: int, found: Rounds, n
         note("half load, until the message arrived", arrived)
 
 
+async def settled() -> None:
+    """Let pass what comes once: the first of its kind is dearer, apprise's plugin is loaded, the ballast is written."""
+    await asyncio.sleep(SETTLE_SECONDS)
+
+
 async def measure_broken(place: Place, scale: int, found: Rounds, name: str) -> None:
     """The acknowledgement while everything that is told goes to a channel that is down."""
     with opened(place) as running:
+        await closed_loop(running.port, singles(running.port, 50, 1), 8)
+        await settled()
         requests = singles(running.port, 10 * scale, 2)
         measured = await accepted(running, requests, IN_FLIGHT, 1)
         found.setdefault(f"{name}: accept, batch 1, half is told, the channel is down", []).append(measured)

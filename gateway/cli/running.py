@@ -29,9 +29,6 @@ from gateway.store.ledger import total
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
-SETTLE_SECONDS = 1.0
-"""How long after the start nothing is tidied up: the first to ask is not to wait for that."""
-
 
 def run(
     config: ConfigOption = DEFAULT_CONFIG,
@@ -57,9 +54,8 @@ def run(
         gateway = stack.enter_context(Gateway(config, on_reload=_tell))
         server = None if door is None else Server(gateway, door, on_failure=ended.set).start()
         _tell_start(config, gateway, server)
-        if not ended.wait(SETTLE_SECONDS):
-            _spare_the_collector()
-            ended.wait()
+        gc.freeze()  # see _spare_the_collector; there is hardly any garbage yet
+        ended.wait()
         failed = server is not None and server.failed
         _end(gateway, server, grace)
     if failed:
@@ -67,8 +63,11 @@ def run(
 
 
 def _spare_the_collector() -> None:
-    """Let it pass over all that is there now and stays: else it looks through the modules and the configuration again
-    and again while transitions come and go, for a fifth of the time that each of them takes."""
+    """Let it pass over all that is there now and stays.
+
+    Else it looks through all modules and the configuration again and again while transitions come and
+    go, for a fifth of the time that each of them takes.
+    """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
