@@ -234,7 +234,7 @@ class Gateway:
         for handler, error in errors:
             self.note_raised(handler.name, error)
         if not matched:
-            self._note_unmatched(transition)
+            self._count_unmatched(transition)
             if not errors:
                 return UNMATCHED
         accepted = self.emit(transition, matched)
@@ -244,10 +244,11 @@ class Gateway:
             tuple((handler.name, _said(error)) for handler, error in errors),
         )
 
-    def _note_unmatched(self, transition: Transition) -> None:
-        """Keep or count a transition that nobody is told of. No flow waits for that, and none fails by it."""
-        with suppress(StoreError):
-            self._submit(transition, (), kept=self._keeps_unmatched)
+    def _count_unmatched(self, transition: Transition) -> None:
+        """Count a transition that nobody is told of. To keep it would cost the flow more than all the rest."""
+        self._store.count_unmatched()
+        if self.observers:
+            self.observers.tell(Kept((transition,), (NOTHING,)))
 
     def _submit(
         self, transition: Transition, notifications: Sequence[Notification], *, kept: bool = True

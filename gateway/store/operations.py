@@ -213,6 +213,13 @@ def delivery_of(row: Row[Any]) -> Delivery:
     )
 
 
+def count_unmatched(connection: Connection, node: int, numbers: Sequence[int]) -> list[None]:
+    """Count transitions that matched no handler and are not kept."""
+    number = sum(numbers)
+    ledger.count(connection, shard_of(connection, node), transitions=number, unmatched=number)
+    return [None for _ in numbers]
+
+
 # claim and give back
 
 _NOW: BindParameter[int] = bindparam("now")

@@ -97,6 +97,8 @@ class Session:
     ) -> None:
         self.database = database
         self.config_hash = config_hash
+        self._unmatched = 0
+        self._counting = threading.Lock()
         self._ttl = node_ttl
         self._watch = nodes.Watch()
         self._watched = time.monotonic()
@@ -139,8 +141,21 @@ class Session:
             store_id = connection.execute(select(schema.about.c.store_id)).scalar_one()
             return store_id, nodes.register(connection, self.config_hash)
 
+    def count_unmatched(self) -> None:
+        """Count a transition that is not kept, with the next heartbeat."""
+        with self._counting:
+            self._unmatched += 1
+
+    def _post_unmatched(self) -> None:
+        with self._counting:
+            number, self._unmatched = self._unmatched, 0
+        if number:
+            with suppress(StoreClosedError):
+                self.writer.submit(operations.count_unmatched, number, kept=True)
+
     def beat(self) -> Future[Beat] | None:
         """Ask for a heartbeat. ``None`` when the store is closing."""
+        self._post_unmatched()
         asked_at = time.monotonic()
         heartbeat = nodes.Heartbeat(self.config_hash, self._watch.silent(), self._anew)
         with suppress(StoreClosedError):
@@ -196,6 +211,7 @@ class Session:
 
     def close(self) -> None:
         """Give back what is claimed, leave the nodes, close."""
+        self._post_unmatched()
         with suppress(StoreError, StoreClosedError):
             self.writer.submit(nodes.leave, None)
         self.writer.close()
@@ -342,6 +358,15 @@ class Store(Questions):
     def accept_all(self, acceptances: Sequence[Acceptance]) -> Future[tuple[Accepted, ...]]:
         """Keep several transitions in one transaction; each is new or a repeat on its own."""
         return self._current().writer.submit(operations.accept_all, acceptances)
+
+    def count_unmatched(self) -> None:
+        """Count a transition that matched no handler and is not kept. Costs next to nothing.
+
+        The count is written with the next heartbeat: a crash loses that of some seconds.
+        """
+        session = self._session
+        if session is not None:
+            session.count_unmatched()
 
     def claim(self, channel: str, limit: int, now: datetime) -> Future[tuple[Delivery, ...]]:
         """Take up to ``limit`` deliveries of ``channel`` that are due, those due first first."""

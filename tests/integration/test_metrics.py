@@ -15,6 +15,7 @@ from gateway import Task, states
 from gateway.observe import CONTENT_TYPE, Metrics
 from gateway.observe.specs import METRICS
 from gateway.sources.payload import parse_transition
+from gateway.testing.builders import transition
 
 HANDLERS = """
 [[handler]]
@@ -67,11 +68,12 @@ def test_what_is_told_is_counted_from_the_transition_to_the_ledger(observed) -> 
 
     fail(gateway, 3)
     gateway(Task(name="work"), None, states.Running())
+    gateway.take([transition(new="Success")]).result()
     gateway.drain()
     samples = scraped(metrics)
 
     assert samples["gateway_transitions_total", ("true", "local")] == 3
-    assert samples["gateway_transitions_total", ("false", "local")] == 1
+    assert samples["gateway_transitions_total", ("false", "local")] == 2
     assert samples["gateway_handler_matches_total", ("told",)] == 3
     assert samples["gateway_handler_check_errors_total", ("raises",)] == 3
     assert samples["gateway_deliveries_total", ("box", "told", "ok", "delivered")] == 3
@@ -83,7 +85,7 @@ def test_what_is_told_is_counted_from_the_transition_to_the_ledger(observed) -> 
     assert samples["gateway_ledger_deliveries", ("accepted", "box", "told")] == 3
     assert samples["gateway_ledger_deliveries", ("owed", "box", "told")] == 0
     assert samples["gateway_ledger_balanced", ()] == 1
-    assert samples["gateway_store_transitions_total", ()] == 4
+    assert samples["gateway_store_transitions_total", ()] >= 4, "those of flows come with the next heartbeat"
     assert samples["gateway_store_commit_duration_seconds_count", ()] > 0
     assert samples["gateway_channel_breaker", ("box", "closed")] == 1
     assert samples["gateway_nodes", (gateway.ruleset.hash,)] == 1
@@ -229,6 +231,7 @@ def test_a_gateway_without_metrics_never_loads_their_library(write) -> None:
     script = f"""
 import sys
 from gateway import Gateway
+from gateway.testing.builders import transition
 with Gateway({str(write(HANDLERS))!r}, watch=False) as gateway:
     assert not gateway.observers
 assert "prometheus_client" not in sys.modules

@@ -65,13 +65,17 @@ def test_a_transition_that_nobody_is_told_of_is_counted_and_kept_if_wanted(write
     assert gw.store.ledger() == ()
 
 
-def test_what_a_flow_does_that_nobody_is_told_of_is_kept_too(write, opened, until) -> None:
-    gw = opened(write(FAILED))
+def test_what_a_flow_does_that_nobody_is_told_of_is_counted_and_not_kept(write, opened) -> None:
+    config = write(FAILED)
+    gw = opened(config)
 
-    gw.handle(transition(id="t-1", new="Success"))
+    for number in range(3):
+        gw.handle(transition(id=f"t-{number}", new="Success"))
+    gw.close()
 
-    until(lambda: gw.store.transition("t-1") is not None)
-    assert gw.store.counters()["unmatched"] == 1
+    store = opened(config).store
+    assert store.transition("t-1") is None
+    assert (store.counters()["transitions"], store.counters()["unmatched"]) == (3, 3)
 
 
 def test_a_check_that_raises_on_a_transition_from_outside_stops_nobody(write, opened, sent, caplog) -> None:
