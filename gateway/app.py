@@ -250,10 +250,8 @@ class Gateway:
         if self.observers:
             self.observers.tell(Kept((transition,), (NOTHING,)))
 
-    def _submit(
-        self, transition: Transition, notifications: Sequence[Notification], *, kept: bool = True
-    ) -> Future[Accepted]:
-        answer = self._outbox.submit(transition, notifications, kept=kept)
+    def _submit(self, transition: Transition, notifications: Sequence[Notification]) -> Future[Accepted]:
+        answer = self._outbox.submit(transition, notifications)
         if self.observers:
             answer.add_done_callback(lambda done: self._tell_kept((transition,), done))
         return answer

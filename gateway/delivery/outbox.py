@@ -47,19 +47,17 @@ class Outbox:
         """
         return self.submit(transition, notifications).result() if notifications else NOTHING
 
-    def submit(
-        self, transition: Transition, notifications: Sequence[Notification], *, kept: bool = True
-    ) -> Future[Accepted]:
-        """As :meth:`accept`, without waiting.
-
-        Without notifications the transition itself is kept all the same, or counted if ``kept`` is false.
-        """
-        return self._store.accept(self._acceptance(transition, notifications, kept))
+    def submit(self, transition: Transition, notifications: Sequence[Notification]) -> Future[Accepted]:
+        """As :meth:`accept`, without waiting; without notifications, the transition itself is kept all the same."""
+        return self._store.accept(self._acceptance(transition, notifications, kept=True))
 
     def submit_all(
         self, told: Iterable[tuple[Transition, Sequence[Notification]]], *, kept: bool = True
     ) -> Future[tuple[Accepted, ...]]:
-        """As :meth:`submit`, for several transitions in one transaction; each is new or a repeat on its own."""
+        """As :meth:`submit`, for several transitions in one transaction; each is new or a repeat on its own.
+
+        One without notifications is only counted if ``kept`` is false.
+        """
         return self._store.accept_all([self._acceptance(*one, kept) for one in told])
 
     def _acceptance(self, transition: Transition, notifications: Sequence[Notification], kept: bool) -> Acceptance:
