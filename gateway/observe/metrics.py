@@ -105,7 +105,7 @@ class Metrics:
         is_open = not gateway.closed
         return View(
             names=Names.of(gateway.ruleset),
-            now=datetime.now(UTC),
+            now=gateway.store.now() if is_open else datetime.now(UTC),
             config_hash=gateway.ruleset.hash,
             reports=gateway.reports(),
             standing=standing,
@@ -121,7 +121,7 @@ class Metrics:
     def _ask_store(self) -> Standing:
         store = self._gateway.store
         self._counting.time(store.occurred)
-        return store.standing(datetime.now(UTC) - timedelta(days=1))
+        return store.standing(store.now() - timedelta(days=1))
 
 
 class Question:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -57,7 +57,7 @@ class Orders:
     async def _carry_out(self, order: Order, request: Request) -> Answer:
         await self._check(request)
         id = number(request.path_params["id"])
-        told = await self._questions.ask(lambda: _carried_out(self._gateway.store, order, id))
+        told = await self._questions.ask(lambda: carried_out(self._gateway.store, order, id))
         return Answer(told.model_dump_json().encode())
 
     async def reload(self, request: Request) -> Answer:
@@ -70,8 +70,13 @@ class Orders:
         return Answer(told.model_dump_json().encode())
 
 
-def _carried_out(store: Store, order: Order, id: int) -> Delivery:
-    done = order(store, id, datetime.now(UTC)).result()
+def carried_out(store: Store, order: Order, id: int) -> Delivery:
+    """The delivery ``id``, once ``order`` was carried out on it.
+
+    Raises:
+        RefusedError: 404, there is none; 409, the order is not for one in its status.
+    """
+    done = order(store, id, store.now()).result()
     delivery = history_of(store, id).delivery
     if not done:
         raise RefusedError(409, f"delivery {id} is left alone: it is {delivery.status}")
