@@ -41,7 +41,7 @@ from gateway.server.openapi import document
 from gateway.server.orders import Orders
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
-from gateway.server.routes import Route
+from gateway.server.routes import Route, Work
 from gateway.sources.payload import TransitionPayload
 
 V1 = "/api/v1"
@@ -130,34 +130,24 @@ def _reads(reads: Reads) -> Iterator[Route]:
     )
 
 
+def _order(verb: str, work: Work, summary: str) -> Route:
+    """The route of what can be done to one delivery."""
+    return Route(
+        "POST",
+        f"{V1}/deliveries/{{id}}/{verb}",
+        work,
+        name=f"{verb}Delivery",
+        summary=summary,
+        body=NoOrders,
+        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
+    )
+
+
 def _orders(orders: Orders) -> Iterator[Route]:
-    yield Route(
-        "POST",
-        f"{V1}/deliveries/{{id}}/retry",
-        orders.retry,
-        name="retryDelivery",
-        summary="Send a pending, dead or cancelled delivery again, with all its attempts before it.",
-        body=NoOrders,
-        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
-    )
-    yield Route(
-        "POST",
-        f"{V1}/deliveries/{{id}}/cancel",
-        orders.cancel,
-        name="cancelDelivery",
-        summary="End a pending delivery, so that it is not sent.",
-        body=NoOrders,
-        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
-    )
-    yield Route(
-        "POST",
-        f"{V1}/deliveries/{{id}}/drop",
-        orders.drop,
-        name="dropDelivery",
-        summary="Take a dead letter out of the way.",
-        body=NoOrders,
-        answers={200: Delivery, 404: Refusal, 409: Refusal, 415: Refusal, 422: Invalid, 503: Refusal},
-    )
+    again = "Send a pending, dead or cancelled delivery again, with all its attempts before it."
+    yield _order("retry", orders.retry, again)
+    yield _order("cancel", orders.cancel, "End a pending delivery, so that it is not sent.")
+    yield _order("drop", orders.drop, "Take a dead letter out of the way.")
     yield Route(
         "POST",
         f"{V1}/reload",

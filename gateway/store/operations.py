@@ -445,27 +445,20 @@ def _retry(connection: Connection, node: int, order: Order) -> bool:
 
 def cancel(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
     """End pending deliveries. One that is being sent right now is not touched."""
-    return [_cancel(connection, node, order) for order in orders]
-
-
-def _cancel(connection: Connection, node: int, order: Order) -> bool:
-    found = _find(connection, order.delivery_id)
-    if found is None or found.status != "pending":
-        return False
-    _move(connection, node, found, "cancelled", order.at, reason="cancelled")
-    return True
+    return [_call_off(connection, node, order, "pending", "cancelled") for order in orders]
 
 
 def drop(connection: Connection, node: int, orders: Sequence[Order]) -> list[bool]:
     """Take dead letters out of the way: they are cancelled, their attempts stay."""
-    return [_drop(connection, node, order) for order in orders]
+    return [_call_off(connection, node, order, "dead", "dropped") for order in orders]
 
 
-def _drop(connection: Connection, node: int, order: Order) -> bool:
+def _call_off(connection: Connection, node: int, order: Order, status: Status, reason: str) -> bool:
+    """Cancel a delivery if it is in ``status``."""
     found = _find(connection, order.delivery_id)
-    if found is None or found.status != "dead":
+    if found is None or found.status != status:
         return False
-    _move(connection, node, found, "cancelled", order.at, reason="dropped")
+    _move(connection, node, found, "cancelled", order.at, reason=reason)
     return True
 
 
