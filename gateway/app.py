@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +27,7 @@ from gateway.delivery.dispatcher import Dispatcher
 from gateway.delivery.lane import ChannelRuntime, LaneReport
 from gateway.delivery.notice import Notice
 from gateway.delivery.notification import Notification
-from gateway.delivery.observers import Faulty, Kept, Observers
+from gateway.delivery.observers import Faulty, Kept, Misunderstood, Observers
 from gateway.delivery.outbox import NOTHING, Outbox
 from gateway.delivery.sweeper import Sweeper
 from gateway.errors import (
@@ -49,7 +50,7 @@ from gateway.rules.template import Rendered, fallback
 from gateway.spelling import no_such
 from gateway.store.opening import open_store, opener
 from gateway.store.retention import Retention
-from gateway.store.rows import Accepted, Delivery
+from gateway.store.rows import Accepted, Delivery, NewRefused
 from gateway.store.store import Store
 from gateway.transition import Transition, text_of
 
@@ -67,6 +68,9 @@ LONGEST_SILENCE = 30.0
 
 DRAIN_SECONDS = 10.0
 """How long the end of a process waits, at most, for what is due to be sent."""
+
+REMEMBERED = timedelta(hours=1)
+"""How long, at least, a transition is kept that its source may tell once more."""
 
 FINISHING_SHARE = 0.25
 """The share of that time, at its end, in which no attempt is begun: those in progress can end and be written down."""
@@ -270,18 +274,34 @@ class Gateway:
     def _keeps_unmatched(self) -> bool:
         return bool(self._ruleset.config.store.keep_unmatched)
 
-    def take(self, transitions: Sequence[Transition]) -> Future[tuple[Accepted, ...]]:
+    def take(
+        self, transitions: Sequence[Transition], *, kept: bool = False, with_runs: bool = False
+    ) -> Future[tuple[Accepted, ...]]:
         """Keep transitions that came from outside, with what the matching handlers say of them. Does not wait.
+
+        Args:
+            transitions: what came.
+            kept: keep those that match nobody whatever ``[store] keep_unmatched`` says, for a while: the source
+                may tell the same once more, and a repeat is known by its id alone.
+            with_runs: keep the state each run is in now, for :meth:`gateway.store.store.Store.runs`.
 
         The future is done when all of it is on the disk, in one transaction, with one answer for each, in
         order; it fails with ``StoreError`` if nothing of it was kept. Nobody stands inside such a
         transition, so what a ``required`` handler says is delivered like everything else.
         """
-        kept = self._outbox.submit_all(map(self._told, transitions), kept=self._keeps_unmatched)
-        kept.add_done_callback(self._send_kept)
+        told = map(self._told, transitions)
+        answer = self._outbox.submit_all(told, kept=kept or self._keeps_unmatched, with_runs=with_runs)
+        answer.add_done_callback(self._send_kept)
         if self.observers:
-            kept.add_done_callback(lambda done: self._tell_kept(transitions, done))
-        return kept
+            answer.add_done_callback(lambda done: self._tell_kept(transitions, done))
+        return answer
+
+    def refuse(self, events: Sequence[NewRefused]) -> Future[None]:
+        """Keep events of a source that nobody understood, for somebody to look at. Does not wait."""
+        for event in events:
+            log.warning("an event was not understood", extra={"source": event.source, "error": event.complaint})
+            self.observers.tell(Misunderstood(event.source))
+        return self._store.refuse(events)
 
     def _told(self, transition: Transition) -> tuple[Transition, list[Notification]]:
         """``transition`` and what is to be told of it."""
@@ -649,9 +669,9 @@ def _runtimes(ruleset: Ruleset) -> dict[str, ChannelRuntime]:
 
 
 def _retention(ruleset: Ruleset) -> Retention:
-    """How long rows are kept."""
-    written = ruleset.config.store
-    return Retention(written.keep, written.keep_unmatched)
+    """How long rows are kept; those of a source that we read again and again, until it can tell nothing twice."""
+    written, reads = ruleset.config.store, ruleset.config.source.prefect is not None
+    return Retention(written.keep, max(written.keep_unmatched, REMEMBERED) if reads else written.keep_unmatched)
 
 
 def _failure(delivery: Delivery, outcome: Outcome) -> str:

@@ -253,7 +253,7 @@ def _order(old: Config, new: Config) -> Iterator[str]:
 
 def _tables(old: Config, new: Config) -> Iterator[str]:
     later = ": takes effect at the next start"
-    tables = {"gateway": "", "templates": "", "reload": "", "store": later, "server": later}
+    tables = {"gateway": "", "templates": "", "source": "", "reload": "", "store": later, "server": later}
     for table, note in tables.items():
         if getattr(old, table) != getattr(new, table):
             yield f"[{table}] changed{note}"

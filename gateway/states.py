@@ -1,7 +1,8 @@
 """States: the conditions a task or flow passes through, as a tree of classes.
 
-The tree and its predicates are Prefect 1's; ``Crashed`` is added for engines that tell a
-crash (the process died) from a failure (the code raised). Only the *class* (``type``)
+The tree and its predicates are Prefect 1's. Added are, for engines that tell them apart: ``Late``, which
+nobody has picked up in time; ``Crashed``, whose process died; ``Lost``, of which nothing is heard any more;
+``RolledBack``, whose effects were undone. Only the *class* (``type``)
 decides what a state means; ``name`` keeps the word of the engine it came from.
 
 States are treated as immutable: use :meth:`State.replace` to get a changed copy.
@@ -97,6 +98,10 @@ class State:
         """Failed before and waiting for the next attempt."""
         return isinstance(self, Retrying)
 
+    def is_late(self) -> bool:
+        """Due, and not picked up by anybody."""
+        return isinstance(self, Late)
+
     def is_paused(self) -> bool:
         """Waiting for somebody's approval."""
         return isinstance(self, Paused)
@@ -165,6 +170,14 @@ class State:
         """Failed because its process or machine went away."""
         return isinstance(self, Crashed)
 
+    def is_lost(self) -> bool:
+        """Running as far as the engine knows, and not heard of for too long."""
+        return isinstance(self, Lost)
+
+    def is_rolled_back(self) -> bool:
+        """Ended well at first; then its effects were undone, since what belongs together with it failed."""
+        return isinstance(self, RolledBack)
+
     def is_final(self) -> bool:
         """Finished, and no retry will follow as far as is known. A finished Looped round is not the end."""
         return self.is_finished() and not self.is_looped() and self.final is not False
@@ -185,6 +198,12 @@ class Scheduled(Pending):
         super().__init__(message, result, **fields)
         if self.start_time is None:
             self.start_time = self.timestamp
+
+
+class Late(Scheduled):
+    """Due at ``start_time``, and not picked up by anybody. Not in Prefect 1; Prefect 3's name ``Late``."""
+
+    __slots__ = ()
 
 
 class Paused(Scheduled):
@@ -300,6 +319,15 @@ class Cancelled(Finished):
     __slots__ = ()
 
 
+class RolledBack(Finished):
+    """Its effects were undone. Not in Prefect 1; Prefect 3's name ``RolledBack``, which follows a ``Completed``.
+
+    No success, though Prefect's type says ``COMPLETED``: who waits for one must not take this for it.
+    """
+
+    __slots__ = ()
+
+
 class Failed(Finished):
     """Ended badly; ``result`` is the exception or the signal."""
 
@@ -330,6 +358,12 @@ class Crashed(Failed):
     __slots__ = ()
 
 
+class Lost(Crashed):
+    """Its heartbeats have stopped, and no engine has said that it ended. Said by a source of ours, not by an engine."""
+
+    __slots__ = ()
+
+
 def _aware(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
@@ -353,7 +387,7 @@ SEVERITIES: Mapping[str, Severity] = {
     kind: "failure"
     if kind in PREDICATES["failed"]
     else "warning"
-    if kind in PREDICATES["retrying"] | PREDICATES["cancelled"] | PREDICATES["cancelling"] | {"ClientFailed"}
+    if kind in {"Retrying", "Late", "Cancelling", "Cancelled", "RolledBack", "ClientFailed"}
     else "success"
     if kind in PREDICATES["successful"]
     else "info"

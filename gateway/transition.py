@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -34,6 +35,8 @@ class Obj:
         max_retries: how many retries the task allows.
         map_index: which of the mapped children this is.
         url: where a person can look at the run.
+        started_at: when the run began to work, UTC-aware; ``None`` when the source does not tell, or it has not.
+        log: the last lines that the run logged; empty when the source does not tell.
     """
 
     kind: Kind
@@ -47,6 +50,8 @@ class Obj:
     max_retries: int = 0
     map_index: int | None = None
     url: str = ""
+    started_at: datetime | None = None
+    log: tuple[str, ...] = ()
 
 
 NO_FLOW = Obj("flow", "")
@@ -69,7 +74,7 @@ class Transition:
         flow: ``obj`` if it is a flow, else the task's flow; never ``None``.
         state: the new state.
         old_state: the state before, ``None`` when the source does not tell.
-        text: the JSON object it was read from, if it was; :mod:`gateway.delivery.payload` keeps that as it is.
+        text: the JSON object it was read from, if it was; :mod:`gateway.encoding` keeps that as it is.
     """
 
     id: str
@@ -142,8 +147,8 @@ def plain(value: object) -> Any:
     """``value`` as plain data: what rules, templates and the store may see of a result.
 
     Scalars, dates, mappings and sequences stay themselves. An exception or a signal becomes a mapping of
-    ``type``, ``message`` and the public attributes set on it; a state one of ``type``, ``message`` and
-    ``result``; a dataclass one of its fields. Anything else is told by its type name only: a large or
+    ``type``, ``message``, ``traceback`` if it was raised, and the public attributes set on it; a state one of ``type``,
+    ``message`` and ``result``; a dataclass one of its fields. Anything else is told by its type name only: a large or
     secret object is never walked or printed, and one that raises when it is read is told the same way.
     Depth, lengths and the number of values are bounded.
     """
@@ -162,6 +167,16 @@ _ATOMS = frozenset({type(None), bool, int, float, datetime, date, timedelta})
 def cut(text: str) -> str:
     """``text``, or as much of it as is kept."""
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+
+
+MOST_FRAMES = 50
+"""Of a longer traceback, so many frames at its end are told."""
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of ``error`` as Python prints it, causes included; of a long one, the end."""
+    text = "".join(traceback.format_exception(error, limit=-MOST_FRAMES))
+    return text if len(text) <= MAX_TEXT else "…" + text[-MAX_TEXT:]
 
 
 class _Walk:
@@ -204,6 +219,8 @@ class _Walk:
                 return self._state(value, depth)
             case BaseException():
                 known = {"type": type(value).__name__, "message": self.plain(text_of(value), depth)}
+                if value.__traceback__ is not None:
+                    known["traceback"] = traceback_of(value)
                 return known | self._items(_public(vars(value)), depth)
             case _ if is_dataclass(value) and not isinstance(value, type):
                 return self._items(((f.name, getattr(value, f.name, None)) for f in fields(value)), depth)

@@ -17,8 +17,8 @@ LAYERS = [
     {"format"},
     {"states", "errors", "context", "spelling"},
     {"transition", "secrets", "periodic"},
-    {"inprocess"},
-    {"handlers"},
+    {"inprocess", "encoding"},
+    {"handlers", "client"},
     {"flows", "config", "rules", "channels", "policy"},
     {"compile", "store"},
     {"delivery"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"reload", "explain", "ops", "rounds", "heartbeat"},
     {"observe"},
     {"app"},
+    {"prefect", "airflow", "dagster"},  # for the engines' own processes
     {"testing"},
     {"server"},
     {"cli"},

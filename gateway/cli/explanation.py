@@ -16,7 +16,7 @@ from gateway.cli.event import EventArgument, read_event, what_happened
 from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from gateway.cli.output import FINDINGS, USAGE, clock, fail, print_json, say, table
 from gateway.compile import Handler, Ruleset
-from gateway.delivery.payload import encode
+from gateway.encoding import encode
 from gateway.errors import RenderError
 from gateway.explain import Explanation, WouldSend
 from gateway.explain import explain as explanations_of

@@ -75,6 +75,8 @@ class Loaded:
         urls: list[Url] = [sound.store.url]
         urls += [url for url in (sound.gateway.heartbeat, sound.server.token, sound.server.signature) if url]
         urls += [channel.url for channel in sound.channels.values() if isinstance(channel, ChannelConfig)]
+        if (prefect := sound.source.prefect) is not None:
+            urls += [url for url in (prefect.api, prefect.auth, prefect.key, prefect.ui) if url]
         return frozenset(str(file) for url in urls for file in files_of(url, self.sources.base))
 
 

@@ -11,7 +11,7 @@ from gateway.config.source import Position, Problem, ProblemSeverity, SourceFile
 
 
 class Merged:
-    """All tables together: ``channel`` a table by name, ``handler`` a list in the order of files and tables.
+    """All tables together: ``channel`` and ``source`` by name, ``handler`` a list in the order of files and tables.
 
     Paths into it may name a handler by its position over all files or by its name.
     """
@@ -52,6 +52,8 @@ class Merged:
     def _add(self, source: SourceFile, key: str, value: Any) -> None:
         if key == "channel" and isinstance(value, dict):
             self._add_channels(source, value)
+        elif key == "source" and isinstance(value, dict):
+            self._add_sources(source, value)
         elif key == "handler" and isinstance(value, list):
             self._add_handlers(source, value)
         elif key in _SHAPES:
@@ -69,6 +71,18 @@ class Merged:
                 self._refuse(source, path, f"there is a channel of this name already, at {first}")
             elif not isinstance(table, dict):
                 self._refuse(source, path, f"is not a channel: those are declared as {_SHAPES['channel']}")
+            else:
+                merged[name] = table
+                self._origins[path] = source, path
+
+    def _add_sources(self, source: SourceFile, sources: dict[str, Any]) -> None:
+        merged = self.tables.setdefault("source", {})
+        self._origins.setdefault(("source",), (source, ("source",)))
+        for name, table in sources.items():
+            path = ("source", name)
+            if name in merged:
+                first = self.where(path, about_key=True)
+                self._refuse(source, path, f"stands in one file only, and is already at {first}")
             else:
                 merged[name] = table
                 self._origins[path] = source, path
@@ -137,5 +151,9 @@ class Merged:
         return key_text(origin[1] if origin else path)
 
 
-_SHAPES = {"channel": "[channel.NAME]", "handler": "[[handler]], in two brackets, once for each handler"}
+_SHAPES = {
+    "channel": "[channel.NAME]",
+    "source": "[source.prefect]",
+    "handler": "[[handler]], in two brackets, once for each handler",
+}
 """How the tables of which there are many are declared."""

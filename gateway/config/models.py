@@ -44,6 +44,7 @@ Sync = Literal["full", "normal"]
 LONGEST_NAME = 100
 DEFAULT_TEMPLATES = "templates"
 DEFAULT_STORE = "sqlite:///var/gateway.db"
+DEFAULT_PREFECT_API = "http://127.0.0.1:4200/api"
 DEFAULT_LISTEN = "127.0.0.1:8787"
 SMALLEST_BODY, LARGEST_BODY = Size(1024), Size(64 * 1024 * 1024)
 STORE_SCHEMES = ("sqlite:///", "postgresql://")
@@ -413,6 +414,53 @@ class ServerConfig(Table):
         return self
 
 
+class PrefectConfig(Table):
+    """``[source.prefect]``: a Prefect 3 server whose state changes ``gateway run`` follows."""
+
+    api: Annotated[UrlReference, AfterValidator(_web_url)] = Field(
+        default=parse_url(DEFAULT_PREFECT_API), description="Address of the server's API."
+    )
+    auth: SecretReference | None = Field(
+        default=None, description="User and password of the server, as 'user:password'."
+    )
+    key: SecretReference | None = Field(default=None, description="API key, for Prefect Cloud.")
+    sweep: PositiveDuration = Field(
+        default=timedelta(seconds=5), description="How often the server's history is read for what the stream missed."
+    )
+    overlap: PositiveDuration = Field(
+        default=timedelta(minutes=2),
+        description="How far back it is read again after a start or a broken connection: events can come late.",
+    )
+    max_age: PositiveDuration = Field(
+        default=timedelta(hours=6), description="What is older is not told after the gateway was away."
+    )
+    begin: Literal["cursor", "now"] = Field(
+        default="cursor", alias="from", description="cursor: go on where it ended. now: leave out what it missed."
+    )
+    lost_after: KeepDuration = Field(
+        default=timedelta(minutes=10),
+        description="A flow run without a heartbeat for so long is lost; '0': never.",
+    )
+    log_lines: StrictInt = Field(
+        default=20, ge=0, le=200, description="Lines of a run's log that handlers see if they ask for them."
+    )
+    ui: Annotated[UrlReference, AfterValidator(_web_url)] | None = Field(
+        default=None, description="Address of the server's pages, for links; follows from 'api' unless given."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> PrefectConfig:
+        if self.auth is not None and self.key is not None:
+            raise wrong("give either 'auth' (a server) or 'key' (Prefect Cloud), not both", key="key")
+        return self
+
+
+class SourcesConfig(Table):
+    """``[source.…]``: where transitions come from, beside what is sent to the gateway."""
+
+    prefect: PrefectConfig | None = Field(default=None, description="A Prefect 3 server to follow.")
+
+
 class ReloadConfig(Table):
     """``[reload]``: how edits take effect."""
 
@@ -434,4 +482,5 @@ class Config(Table):
     templates: TemplatesConfig = Field(default_factory=TemplatesConfig, description="Where template files are.")
     store: StoreConfig = Field(default_factory=StoreConfig, description="Where deliveries are kept.")
     server: ServerConfig = Field(default_factory=ServerConfig, description="The HTTP server of gateway run.")
+    source: SourcesConfig = Field(default_factory=SourcesConfig, description="Where transitions come from.")
     reload: ReloadConfig = Field(default_factory=ReloadConfig, description="How edits take effect.")

@@ -19,9 +19,11 @@ from gateway.config.models import (
     GatewayConfig,
     GroupConfig,
     HandlerConfig,
+    PrefectConfig,
     ReloadConfig,
     RetryConfig,
     ServerConfig,
+    SourcesConfig,
     StoreConfig,
     Table,
     TagsConfig,
@@ -35,6 +37,7 @@ _SINGLE_TABLES: Mapping[str, type[Table]] = {
     "templates": TemplatesConfig,
     "store": StoreConfig,
     "server": ServerConfig,
+    "source": SourcesConfig,
     "reload": ReloadConfig,
 }
 _EXPECTED = {
@@ -98,6 +101,8 @@ def _without(tables: Mapping[str, Any], complaints: tuple[Complaint, ...]) -> di
     sound = {key: value for key, value in tables.items() if (key,) not in broken}
     if isinstance(channels := tables.get("channel"), Mapping) and ("channel",) in broken:
         sound["channel"] = {name: value for name, value in channels.items() if ("channel", name) not in broken}
+    if isinstance(sources := tables.get("source"), Mapping) and ("source",) in broken:
+        sound["source"] = {name: value for name, value in sources.items() if ("source", name) not in broken}
     if isinstance(handlers := tables.get("handler"), list) and ("handler",) in broken:
         sound["handler"] = [value for index, value in enumerate(handlers) if ("handler", index) not in broken]
     return sound
@@ -162,6 +167,8 @@ def _table_at(path: KeyPath) -> type[Table]:
             return HandlerConfig
         case ("handler", _, _):
             return TagsConfig
+        case ("source", "prefect"):
+            return PrefectConfig
         case (str(name),):
             return _SINGLE_TABLES[name]
     return Config

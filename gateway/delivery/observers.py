@@ -1,6 +1,7 @@
 """Observers: whoever wants to know what happens. Each gets one frozen record of it, and can neither break nor delay us.
 
-The records: :class:`Kept`, :class:`Settled`, :class:`Faulty`, :class:`Noticed`, :class:`Beaten`;
+The records: :class:`Kept`, :class:`Settled`, :class:`Faulty`, :class:`Misunderstood`, :class:`Noticed`,
+:class:`Beaten`;
 :class:`~gateway.reload.Reloaded` and :class:`~gateway.store.writer.Commit` come the same way.
 """
 
@@ -48,6 +49,13 @@ class Faulty:
 
     handler: str
     part: Literal["check", "template"]
+
+
+@dataclass(frozen=True, slots=True)
+class Misunderstood:
+    """An event of ``source`` could not be read as a transition; it is kept for somebody to look at."""
+
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from gateway.delivery.clock import Clock, StoreClock
 from gateway.delivery.notification import Notification
-from gateway.delivery.payload import encode
-from gateway.store.rows import Acceptance, Accepted, NewDelivery, TransitionRow
+from gateway.encoding import encode
+from gateway.store.rows import Acceptance, Accepted, NewDelivery, Run, TransitionRow
 from gateway.store.store import Store
 from gateway.transition import Transition
 
@@ -52,18 +52,26 @@ class Outbox:
         return self._store.accept(self._acceptance(transition, notifications, kept=True))
 
     def submit_all(
-        self, told: Iterable[tuple[Transition, Sequence[Notification]]], *, kept: bool = True
+        self,
+        told: Iterable[tuple[Transition, Sequence[Notification]]],
+        *,
+        kept: bool = True,
+        with_runs: bool = False,
     ) -> Future[tuple[Accepted, ...]]:
         """As :meth:`submit`, for several transitions in one transaction; each is new or a repeat on its own.
 
-        One without notifications is only counted if ``kept`` is false.
+        One without notifications is only counted if ``kept`` is false. With ``with_runs``, the state each run
+        is in now is kept beside them.
         """
-        return self._store.accept_all([self._acceptance(*one, kept) for one in told])
+        return self._store.accept_all([self._acceptance(*one, kept, with_runs) for one in told])
 
-    def _acceptance(self, transition: Transition, notifications: Sequence[Notification], kept: bool) -> Acceptance:
+    def _acceptance(
+        self, transition: Transition, notifications: Sequence[Notification], kept: bool, with_run: bool = False
+    ) -> Acceptance:
         kept = kept or bool(notifications)
         row = _row(transition, self._clock.now(), encode(transition) if kept else "")
-        return Acceptance(row, tuple(self._new(one) for one in notifications), kept)
+        run = _run(row, transition.state.name) if with_run and row.run_id else None
+        return Acceptance(row, tuple(self._new(one) for one in notifications), kept, run)
 
     def _new(self, notification: Notification) -> NewDelivery:
         return NewDelivery(
@@ -95,6 +103,11 @@ def _row(transition: Transition, now: datetime, payload: str) -> TransitionRow:
         occurred_at=transition.occurred_at,
         received_at=now,
     )
+
+
+def _run(row: TransitionRow, name: str) -> Run:
+    """The state that the run of a transition is in after it."""
+    return Run(row.source, row.run_id, row.new_type, _storable(name), row.occurred_at)
 
 
 def _storable(text: str) -> str:

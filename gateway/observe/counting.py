@@ -17,12 +17,11 @@ from typing import Any
 
 from gateway.compile import Ruleset
 from gateway.delivery.notice import HANDLER
-from gateway.delivery.observers import Beaten, Faulty, Kept, Noticed, Settled
+from gateway.delivery.observers import Beaten, Faulty, Kept, Misunderstood, Noticed, Settled
 from gateway.delivery.reasons import WHY
 from gateway.reload import Reloaded
 from gateway.store.rows import Record
 from gateway.store.writer import Commit
-from gateway.transition import Transition
 
 Labels = tuple[str, ...]
 
@@ -103,6 +102,7 @@ class Counts:
     template_failures: Counter[Labels] = made(default_factory=Counter)
     ended: Counter[Labels] = made(default_factory=Counter)
     attempts: Counter[Labels] = made(default_factory=Counter)
+    refused: Counter[Labels] = made(default_factory=Counter)
     late_records: Counter[Labels] = made(default_factory=Counter)
     notices: Counter[Labels] = made(default_factory=Counter)
     heartbeats: Counter[Labels] = made(default_factory=Counter)
@@ -122,6 +122,7 @@ LABELS: Mapping[str, Labels] = {
     "template_failures": ("handler",),
     "ended": ("handler", "channel", "status", "reason"),
     "attempts": ("channel", "outcome", "reason"),
+    "refused": ("source",),
     "late_records": ("channel",),
     "notices": ("kind", "told"),
     "heartbeats": ("result",),
@@ -159,6 +160,8 @@ class Counting:
                 case Faulty():
                     part = self.counts.raised if record.part == "check" else self.counts.template_failures
                     part[(self._names.handler(record.handler),)] += 1
+                case Misunderstood():
+                    self.counts.refused[(_known(record.source),)] += 1
                 case Noticed():
                     self.counts.notices[record.kind, _yes(record.told)] += 1
                 case Beaten():
@@ -171,7 +174,7 @@ class Counting:
     def _kept(self, record: Kept) -> None:
         counts, names = self.counts, self._names
         for transition, accepted in zip(record.transitions, record.accepted, strict=True):
-            source = _source(transition)
+            source = _known(transition.source)
             if accepted.duplicate:
                 counts.duplicates[(source,)] += 1
                 continue
@@ -246,8 +249,8 @@ def _histogram(all: dict[Labels, Histogram], labels: Labels, bounds: Sequence[fl
     return found
 
 
-def _source(transition: Transition) -> str:
-    return transition.source if transition.source in SOURCES else ELSE
+def _known(source: str) -> str:
+    return source if source in SOURCES else ELSE
 
 
 def _reason(reason: str) -> str:

@@ -172,6 +172,7 @@ METRICS: tuple[Spec, ...] = (
         "since_occurrence",
         "From the occurrence, by the source's clock, to delivery",
     ),
+    _counted("gateway_refused_events_total", "counter", "refused", "Events of sources that were not understood"),
     _counted(
         "gateway_late_records_total",
         "counter",

@@ -32,6 +32,7 @@ def _transition(kind: Kind, old_state: State | None, state: State, name: str) ->
 
 def _obj(kind: Kind) -> Obj:
     known: dict[str, Any] = {"tags": ("prod",), "parameters": {"day": "2026-03-28"}, "labels": {"team": "data"}}
+    known |= {"started_at": _AT - timedelta(minutes=1), "log": ("1,204 rows read",)}
     flow = Obj("flow", "etl", "flow-run-1", "azure-fox", url="http://localhost/runs/1", **known)
     if kind == "flow":
         return flow

@@ -121,6 +121,8 @@ OBJ_MODEL.fields.update(
         "max_retries": Field(INT, "how many retries it allows"),
         "map_index": Field(INT.or_none(), "which of the mapped children it is"),
         "url": Field(STR, "where a person can look at the run"),
+        "started_at": Field(DATETIME.or_none(), "when the run began to work; none when unknown"),
+        "log": Field(STRINGS, "the last lines that the run logged; empty when the source does not tell"),
     }
 )
 

@@ -232,6 +232,7 @@ class Counters(Told):
     transitions: int = Field(description="accepted")
     unmatched: int = Field(description="of these, those no handler matched")
     duplicates: int = Field(description="not accepted again")
+    refused: int = Field(description="events of a source that were not understood")
     late_records: int = Field(description="outcomes that came when the delivery belonged to another node")
     deliveries_forgotten: int = Field(description="deleted because they had been kept long enough")
     transitions_forgotten: int = Field(description="the same of transitions")

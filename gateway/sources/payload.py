@@ -26,7 +26,7 @@ from gateway.delivery.payload import DEFAULT_SOURCE
 from gateway.errors import PayloadError
 from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State
-from gateway.transition import MAX_TEXT, Kind, Obj, Transition, new_id
+from gateway.transition import MAX_ITEMS, MAX_TEXT, Kind, Obj, Transition, new_id
 
 T = TypeVar("T")
 
@@ -138,14 +138,26 @@ class FlowPayload(Part):
     parameters: dict[str, Any] = Field(default_factory=dict)
     labels: dict[str, Text] = Field(default_factory=dict)
     url: Text = ""
+    started_at: Instant | None = Field(default=None, description="when the run began to work")
+    log: list[Text] = Field(default_factory=list, max_length=MAX_ITEMS, description="the last lines it logged")
 
     def build(self) -> Obj:
         """The flow it describes."""
         return self._built("flow")
 
     def _built(self, kind: Kind) -> Obj:
-        tags = tuple(self.tags)
-        return Obj(kind, self.name, self.run_id, self.run_name, tags, self.parameters, self.labels, url=self.url)
+        return Obj(
+            kind,
+            self.name,
+            self.run_id,
+            self.run_name,
+            tuple(self.tags),
+            self.parameters,
+            self.labels,
+            url=self.url,
+            started_at=None if self.started_at is None else _utc(self.started_at),
+            log=tuple(self.log),
+        )
 
 
 class ObjPayload(FlowPayload):

@@ -11,7 +11,15 @@ from gateway.store import schema
 from gateway.store.rows import LedgerLine, Status
 
 OWED: frozenset[str] = frozenset({"pending", "claimed"})
-COUNTERS = ("transitions", "unmatched", "duplicates", "late_records", "deliveries_forgotten", "transitions_forgotten")
+COUNTERS = (
+    "transitions",
+    "unmatched",
+    "duplicates",
+    "refused",
+    "late_records",
+    "deliveries_forgotten",
+    "transitions_forgotten",
+)
 
 _POST = text(
     "INSERT INTO ledger (handler, channel, account, shard, count) "
@@ -64,6 +72,7 @@ def counters(connection: Connection) -> dict[str, int]:
     """The counters that belong to no channel.
 
     ``transitions`` accepted, those ``unmatched`` by any handler, ``duplicates`` not accepted again,
+    ``refused`` events that were not understood,
     ``late_records`` refused because the delivery belonged to another node by then;
     ``deliveries_forgotten`` and ``transitions_forgotten``: rows deleted because they had been kept long enough.
     """

@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.store import ledger
+from gateway.store import arrivals, ledger
 from gateway.store.bulk import execute_many
 from gateway.store.dialects import is_shared, next_ids, note_due, shard_of
 from gateway.store.instants import to_instant, to_milliseconds
@@ -40,6 +40,7 @@ from gateway.store.rows import (
     NewDelivery,
     Record,
     Recorded,
+    Run,
     Status,
     Want,
     WantExpired,
@@ -77,10 +78,22 @@ def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance])
         if seq in new
     }
     _insert_deliveries(connection, node, [one for deliveries in made.values() for one in deliveries])
+    _remember_runs(connection, [a for seq, a in numbered if seq in new], max(new, default=0))
     unmatched = sum(not deliveries for deliveries in made.values())
     shard, duplicates = shard_of(connection, node), len(acceptances) - len(made)
     ledger.count(connection, shard, transitions=len(made), unmatched=unmatched, duplicates=duplicates)
     return [Accepted(seq not in made, made.get(seq, ())) for seq in seqs]
+
+
+def _remember_runs(connection: Connection, acceptances: Sequence[Acceptance], last_id: int) -> None:
+    """Keep the last state of their runs, where they tell one."""
+    seen: dict[arrivals.RunKey, tuple[Run, int]] = {}
+    for one in acceptances:
+        if one.run is not None:
+            key, known = (one.run.source, one.run.run_id), seen.get((one.run.source, one.run.run_id))
+            if known is None or known[0].occurred_at <= one.run.occurred_at:
+                seen[key] = one.run, to_milliseconds(one.transition.received_at)
+    arrivals.remember(connection, seen, last_id)
 
 
 def accept_all(

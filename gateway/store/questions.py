@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from gateway.store import ledger, queries, standing
+from gateway.store import arrivals, ledger, queries, standing
+from gateway.store.arrivals import RunKey
 from gateway.store.room import Room
 from gateway.store.rows import (
     Delivery,
@@ -18,6 +19,9 @@ from gateway.store.rows import (
     LedgerLine,
     NodeRow,
     Oldest,
+    Position,
+    Refused,
+    Run,
     TransitionFilter,
     TransitionRow,
 )
@@ -96,6 +100,18 @@ class Questions(ABC):
     def occurred(self, seqs: Sequence[int]) -> Mapping[int, datetime]:
         """When the transitions ``seqs`` occurred; those that are kept no more are left out."""
         return self.ask(lambda connection: standing.occurred(connection, seqs))
+
+    def position(self, source: str) -> Position | None:
+        """Up to which occurrence ``source`` was read; ``None`` if it never was."""
+        return self.ask(lambda connection: arrivals.position_of(connection, source))
+
+    def runs(self, keys: Iterable[RunKey]) -> Mapping[RunKey, Run]:
+        """The last states of runs, by source and run id; those that are not remembered are left out."""
+        return self.ask(lambda connection: arrivals.runs(connection, keys))
+
+    def refused(self, *, limit: int = 50, before: int | None = None) -> list[Refused]:
+        """Events that were not understood, newest first; ``before`` is the last id of the page before."""
+        return self.ask(lambda connection: arrivals.refused_events(connection, limit, before))
 
     def nodes(self) -> list[NodeRow]:
         """The gateway processes that have the store open."""

@@ -37,6 +37,52 @@ class TransitionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A run's last state, for sources that do not tell the state before.
+
+    Attributes:
+        source, run_id: which run.
+        type, name: of its state.
+        occurred_at: when it came into that state; one that occurred earlier never takes its place.
+    """
+
+    source: str
+    run_id: str
+    type: str
+    name: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Up to which occurrence everything of a source is kept."""
+
+    source: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefused:
+    """An event on its way into the store that was not understood: what is wrong with it, and its text."""
+
+    source: str
+    received_at: datetime
+    complaint: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that was not understood, as it is kept; ``id`` grows."""
+
+    id: int
+    source: str
+    received_at: datetime
+    complaint: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewDelivery:
     """A delivery on its way into the store.
 
@@ -114,12 +160,14 @@ class Attempt:
 class Acceptance:
     """A transition and its deliveries, to be kept in one transaction.
 
-    One without deliveries matched no handler; with ``kept`` false it is counted and leaves no row.
+    One without deliveries matched no handler; with ``kept`` false it is counted and leaves no row. A ``run``
+    is kept with it, for the next transition of that run to know the state before.
     """
 
     transition: TransitionRow
     deliveries: tuple[NewDelivery, ...]
     kept: bool = True
+    run: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)

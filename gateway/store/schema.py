@@ -26,7 +26,7 @@ from sqlalchemy.schema import CreateSequence
 from gateway.errors import StoreError
 from gateway.store.dialects import is_shared
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of these tables. Whoever changes them raises it, and writes a revision in ``migrations/versions``."""
 
 metadata = MetaData()
@@ -194,6 +194,41 @@ rate = Table(
     sqlite_with_rowid=False,
 )
 """Which of a channel's rate is used, by all nodes together; see :mod:`gateway.store.rates`."""
+
+position = Table(
+    "position",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("until", Milliseconds, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Up to which occurrence the events of a source that we read ourselves are in here. Only grows."""
+
+run = Table(
+    "run",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("run_id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("occurred_at", Milliseconds, nullable=False),
+    Column("seen_at", Milliseconds, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The last state of each run of those sources that do not tell the state before. As many as were seen last."""
+
+Index("run_seen", run.c.seen_at)
+
+refused = Table(
+    "refused",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("received_at", Milliseconds, nullable=False),
+    Column("complaint", Text, nullable=False),
+    Column("event", Text, nullable=False),
+)
+"""Events that were not understood, with the reason, for somebody to look at. The latest of them."""
 
 
 def prepare(connection: Connection, store_id: str) -> None:

@@ -22,7 +22,7 @@ from weakref import WeakSet
 from sqlalchemy import Connection, select
 
 from gateway.errors import StoreClosedError, StoreError, StoreFullError
-from gateway.store import nodes, operations, rates, retention, schema
+from gateway.store import arrivals, nodes, operations, rates, retention, schema
 from gateway.store.dialects import lock_schema
 from gateway.store.migration import migrate
 from gateway.store.operations import ClockReading, Order
@@ -35,6 +35,8 @@ from gateway.store.rows import (
     Accepted,
     Beat,
     Delivery,
+    NewRefused,
+    Position,
     Record,
     Recorded,
     Want,
@@ -367,6 +369,14 @@ class Store(Questions):
         session = self._session
         if session is not None:
             session.count_unmatched()
+
+    def advance(self, position: Position) -> Future[None]:
+        """Note up to which occurrence a source was read; never back."""
+        return self._current().writer.submit(arrivals.advance, position)
+
+    def refuse(self, events: Sequence[NewRefused]) -> Future[None]:
+        """Keep events that were not understood, for somebody to look at."""
+        return self._current().writer.submit(arrivals.refuse, events)
 
     def claim(self, channel: str, limit: int, now: datetime) -> Future[tuple[Delivery, ...]]:
         """Take up to ``limit`` deliveries of ``channel`` that are due, those due first first."""

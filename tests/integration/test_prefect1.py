@@ -1,14 +1,13 @@
 """Our handlers on real Prefect 1 tasks and flows, and our engine against Prefect's, change by change.
 
-Prefect 1 lives in an environment of its own, made on first use and kept in ``GATEWAY_PREFECT1_VENV``
-or the user's cache directory. ``prefect1_scenarios.py`` runs there; this file judges what it printed.
+Prefect 1 lives in an environment of its own, see ``tests/environments.py``. ``prefect1_scenarios.py`` runs
+there; this file judges what it printed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,55 +16,17 @@ from pathlib import Path
 import pytest
 
 import gateway
+from tests import environments
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-REQUIREMENTS = ["prefect==1.4.1", "marshmallow<4", "marshmallow-oneofschema<3.2", "setuptools<81"]
 SCENARIOS = Path(__file__).with_name("prefect1_scenarios.py")
-
-
-def environment() -> Path:
-    """Where the environment is or is to be made."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("GATEWAY_PREFECT1_VENV") or cache / "gateway" / "prefect1")
-
-
-def make(directory: Path) -> None:
-    """Make the environment; Prefect 1 wants Python 3.11 at most."""
-    python = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
-    if python is None:
-        raise RuntimeError("there is no python3.11")
-    call(python, "-m", "venv", directory)
-    call(directory / "bin" / "python", "-m", "pip", "install", "--quiet", *REQUIREMENTS)
-
-
-def call(*command: object) -> None:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=800)
-    if done.returncode:
-        raise RuntimeError(f"{command[1:4]} failed: {done.stderr.strip()[-500:]}")
-
-
-def interpreter() -> Path:
-    python = environment() / "bin" / "python"
-    if not python.exists() or subprocess.run([python, "-c", "import prefect"], capture_output=True).returncode:
-        make(environment())
-    return python
-
-
-def unavailable(reason: str) -> None:
-    message = f"no Prefect 1 to run with: {reason}"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What the scenarios saw."""
-    try:
-        python = interpreter()
-    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
-        unavailable(str(error))
+    python = environments.required("prefect1")
     home = tmp_path_factory.mktemp("prefect1")
     # The package alone on the path, without what lies beside it in the repository.
     (home / "gateway").symlink_to(Path(gateway.__file__).parent)
@@ -167,7 +128,9 @@ def test_what_the_engine_knows_of_the_flow_is_told(seen):
 def test_data_on_a_signal_is_readable_as_plain_data(seen):
     failures = [transition for transition in of_kind(seen, "task") if transition["step"] == "Running > Failed"]
 
-    assert failures[0]["result"] == {"type": "FAIL", "message": "a equals b", "value": 3}
+    result = failures[0]["result"]
+    assert result.pop("traceback").endswith("FAIL: a equals b\n")
+    assert result == {"type": "FAIL", "message": "a equals b", "value": 3}
 
 
 def test_the_start_of_a_retry_is_an_aware_time_and_other_states_have_none(seen):
@@ -223,7 +186,15 @@ def test_a_whole_gateway_attaches_to_real_tasks_and_flows(seen, write, bucket, t
     site = sysconfig.get_paths()["purelib"]
 
     done = subprocess.run(
-        [interpreter(), "-W", "ignore", Path(__file__).with_name("prefect1_gateway.py"), site, config, bucket],
+        [
+            environments.required("prefect1"),
+            "-W",
+            "ignore",
+            Path(__file__).with_name("prefect1_gateway.py"),
+            site,
+            config,
+            bucket,
+        ],
         env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,

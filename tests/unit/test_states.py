@@ -14,6 +14,7 @@ PREDICATES_OF_CLASS = {
     "State": "",
     "Pending": "pending",
     "Scheduled": "pending scheduled",
+    "Late": "pending scheduled late",
     "Paused": "pending scheduled paused",
     "Resume": "pending scheduled",
     "Retrying": "pending scheduled retrying",
@@ -29,13 +30,15 @@ PREDICATES_OF_CLASS = {
     "Mapped": "finished successful mapped",
     "Skipped": "finished successful skipped",
     "Cancelled": "finished cancelled",
+    "RolledBack": "finished rolled_back",
     "Failed": "finished failed",
     "TimedOut": "finished failed timed_out",
     "TriggerFailed": "finished failed trigger_failed",
     "ValidationFailed": "finished failed",
     "Crashed": "finished failed crashed",
+    "Lost": "finished failed crashed lost",
 }
-WITH_START_TIME = {"Scheduled", "Resume", "Retrying", "Queued"}
+WITH_START_TIME = {"Scheduled", "Late", "Resume", "Retrying", "Queued"}
 
 
 def test_the_table_names_every_class():
@@ -205,8 +208,8 @@ def test_a_state_survives_pickling():
 @pytest.mark.parametrize(
     ("severity", "names"),
     [
-        ("failure", "Failed TimedOut TriggerFailed ValidationFailed Crashed"),
-        ("warning", "Retrying Cancelled Cancelling ClientFailed"),
+        ("failure", "Failed TimedOut TriggerFailed ValidationFailed Crashed Lost"),
+        ("warning", "Retrying Late Cancelled Cancelling RolledBack ClientFailed"),
         ("success", "Success Cached Mapped Skipped"),
         ("info", "State Pending Scheduled Paused Resume Submitted Queued Running Finished Looped"),
     ],

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import states
-from gateway.delivery.payload import decode, encode
+from gateway.delivery.payload import decode
+from gateway.encoding import encode
 from gateway.testing.builders import MOMENT, transition
 from gateway.transition import MAX_TEXT, Obj, Transition
 

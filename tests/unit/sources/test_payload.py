@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from gateway.delivery.payload import decode, encode
+from gateway.delivery.payload import decode
+from gateway.encoding import encode
 from gateway.errors import PayloadError
 from gateway.sources.payload import parse_transition
 from gateway.transition import MAX_ITEMS
