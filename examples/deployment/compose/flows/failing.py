@@ -1,0 +1,17 @@
+"""A flow that knows nothing of the gateway, and fails."""
+
+from prefect import flow, task
+
+
+@task
+def load():
+    raise ConnectionError("no route to the warehouse")
+
+
+@flow
+def nightly():
+    load()
+
+
+if __name__ == "__main__":
+    nightly(return_state=True)
