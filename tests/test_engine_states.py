@@ -1,0 +1,135 @@
+"""docs/engines/states.md: every event of every sample is a state of its tables, or known to be none."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.sources.openlineage import read_events
+from gateway.sources.prefect.mapping import transition_of
+from gateway.sources.reading import Ignored
+from gateway.states import STATES
+from tests import environments
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "engines" / "states.md").read_text()
+SAMPLES = ROOT / "tests" / "samples"
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of a table of the page."""
+    found = re.search(rf"^<!-- begin: {name} -->\n(.*?)^<!-- end", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, name
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in found[1].splitlines()[2:]]
+
+
+@pytest.mark.parametrize("name", re.findall(r"^<!-- begin: (.+) -->$", PAGE, re.MULTILINE))
+def test_a_table_ends_in_states_of_ours(name: str) -> None:
+    told = {row[-1] for row in rows(name)}
+
+    assert told
+    assert told <= {*STATES, "no change of state"}
+
+
+# Prefect 3
+
+NO_STATE_CHANGE = ("event.automation.", "event.flow-run.heartbeat", "event.flow-run.pull-step.")
+
+PREFECT_3 = sorted((SAMPLES / "prefect3").glob("event.*.json"))
+
+
+@pytest.mark.parametrize("path", PREFECT_3, ids=lambda path: path.stem.removeprefix("event."))
+def test_an_event_of_prefect_3_is_in_the_table(path: Path) -> None:
+    event = json.loads(path.read_text())
+    transition = transition_of(event)
+
+    if path.name.startswith(NO_STATE_CHANGE):
+        assert transition is None
+        return
+    assert transition is not None
+    state = event["payload"]["validated_state"]
+    assert transition.state.type == prefect_3_table(state["type"], state["name"], before(event))
+
+
+def prefect_3_table(kind: str, name: str, before: str) -> str:
+    told = {(of_kind, of_name): state for of_kind, of_name, state in rows("prefect 3")}
+    straight = told.get((kind, f"{name}` straight after `{before}"))
+    return straight or told.get((kind, name)) or told[kind, "any other"]
+
+
+def before(event: Mapping[str, Any]) -> str:
+    return (event["payload"].get("initial_state") or {}).get("type", "")
+
+
+def test_the_samples_of_prefect_3_have_every_type_of_the_table() -> None:
+    seen = {
+        json.loads(path.read_text()).get("payload", {}).get("validated_state", {}).get("type") for path in PREFECT_3
+    }
+
+    assert {row[0] for row in rows("prefect 3")} <= seen
+
+
+@pytest.mark.slow
+def test_prefect_3_has_no_type_that_is_not_in_the_table() -> None:
+    listed = (
+        "import json; from prefect.client.schemas.objects import StateType; print(json.dumps([*StateType.__members__]))"
+    )
+
+    assert set(told_by("prefect3", listed)) == {row[0] for row in rows("prefect 3")}
+
+
+def told_by(name: str, script: str) -> Any:
+    """What ``script`` prints last, run by an engine's own Python."""
+    done = subprocess.run([environments.required(name), "-c", script], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# Prefect 1
+
+
+@pytest.mark.slow
+def test_every_state_of_prefect_1_is_in_the_table() -> None:
+    listed = (
+        "import json; from prefect.engine import state;"
+        "print(json.dumps([n for n, c in vars(state).items() if isinstance(c, type) and issubclass(c, state.State)]))"
+    )
+    classes = {name for name in told_by("prefect1", listed) if not name.startswith("_")}
+
+    assert classes == {row[0] for row in rows("prefect 1")}
+    assert all(row[0] == row[1] for row in rows("prefect 1"))
+
+
+# OpenLineage
+
+
+def openlineage_events() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((SAMPLES / "openlineage").glob("*.json*")):
+        lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        for number, line in enumerate(lines, 1):
+            yield f"{path.stem}:{number}", json.loads(line)
+
+
+@pytest.mark.parametrize(
+    ("name", "event"), [*openlineage_events()], ids=lambda value: value if type(value) is str else ""
+)
+def test_an_event_of_openlineage_is_in_the_table(name: str, event: dict[str, Any]) -> None:
+    [reading] = read_events(json.dumps([event]).encode(), NOW)
+    told = dict(rows("openlineage"))
+
+    if isinstance(reading, Ignored):
+        assert event["eventType"] not in told
+        return
+    assert isinstance(reading, tuple), reading
+    *corrections, last = [one.transition.state.type for one in reading]
+    expected = told[event["eventType"]]
+    assert last == expected or (expected, last) == ("Failed", "Retrying")
+    assert set(corrections) <= {state for _, state in rows("airflow by openlineage")}
