@@ -1,7 +1,7 @@
 """Environments of their own for the engines that tests run: each is made on first use and kept for the next time.
 
-An engine's pins are in ``environments/NAME.txt``, those of the linters of deployments too. ``python -m tests.environments``
-makes all of them in advance, or those it is given the names of.
+An engine's pins are in ``environments/NAME.txt``, as are those of the linters of deployments.
+``python -m tests.environments`` makes all of them in advance, or those it is given the names of.
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from prefect import flow, task
 
 
 @task
-def load():
+def load() -> None:
+    """Find no route."""
     raise ConnectionError("no route to the warehouse")
 
 
 @flow
-def nightly():
+def nightly() -> None:
+    """Load, and fail with it."""
     load()
 
 
