@@ -1,130 +1,128 @@
-"""History: what a server says its runs went through, for when it has lost the events that told of it.
-
-A server that is killed loses the events it had not written yet; the states of the runs are there all the same. The id of
-a state is that of its event, so what comes both ways is told once.
-"""
+"""History: transitions out of the list of states that Prefect's server keeps for each run, where it lost the events."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from gateway.sources.prefect.api import Api, Json
-from gateway.sources.prefect.keeper import Keeper
-from gateway.sources.prefect.names import Names
-from gateway.sources.prefect.paging import instant
-
-log = logging.getLogger("gateway.prefect")
-
-RunKind = Literal["flow_run", "task_run"]
-
-PAGE = 200
-MOST_RUNS = 10_000
-"""Runs of one kind that are looked through after a breakdown."""
-
-AT_A_TIME = 4
-"""Runs whose states are asked for at the same time."""
-
-_UNDER_WAY = ["PENDING", "RUNNING", "PAUSED", "CANCELLING"]
-_WAITING = ["Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming"]
+from gateway.sources.prefect.mapping import (
+    LONGEST_ID,
+    MOST_TAGS,
+    SOURCE,
+    Step,
+    attempts_before,
+    labels_of,
+    retry_id,
+    state_of,
+    step_of,
+    task_of,
+    url_of,
+)
+from gateway.sources.prefect.reading import Part
+from gateway.transition import Kind, Obj, Transition, plain
 
 
-class History:
-    """Looks for state changes that no event told of.
+def transitions_of(
+    kind: Kind,
+    run: Mapping[str, Any],
+    states: Sequence[Mapping[str, Any]],
+    *,
+    flow: Mapping[str, Any] | None = None,
+    flow_run: Mapping[str, Any] | None = None,
+    ui: str = "",
+) -> list[Transition]:
+    """The transitions of one run, from its first state to its last; the same as those of its events, ids included.
 
     Args:
-        api: whom to ask.
-        keeper: keeps what was found, if it is not known.
-        names: of flows and deployments.
+        kind: what ran.
+        run: the run, as the API gives it.
+        states: all its states, in any order, as the API gives them.
+        flow: the flow of that run, or of the task's.
+        flow_run: for a task, the run of the flow that it ran in.
+        ui: as of :func:`gateway.sources.prefect.mapping.transition_of`.
+
+    Raises:
+        PayloadError: one of them is not of that form; says which keys and what would be right.
     """
-
-    def __init__(self, api: Api, keeper: Keeper, names: Names) -> None:
-        self._api, self._keeper, self._names = api, keeper, names
-        self._room = asyncio.Semaphore(AT_A_TIME)
-
-    async def look(self, since: datetime) -> None:
-        """Look at all runs that may have changed their state since then."""
-        for kind in ("flow_run", "task_run"):
-            async for runs in self._changed(kind, since):
-                await asyncio.gather(*(self._look_at(kind, run, since) for run in runs if self._lacks(run, since)))
-
-    async def look_at(self, kind: RunKind, run_id: str, since: datetime) -> None:
-        """Look at one run."""
-        run = await self._api.one(f"{kind}s", run_id)
-        if run is not None:
-            await self._look_at(kind, run, since)
-
-    def _lacks(self, run: Json, since: datetime) -> bool:
-        """Whether ``run`` changed since then, and something of what it went through may not be known."""
-        changed = instant((run.get("state") or {}).get("timestamp"))
-        return changed is not None and changed >= since and not self._keeper.known.is_whole(str(run.get("state_id")))
-
-    async def _look_at(self, kind: RunKind, run: Json, since: datetime) -> None:
-        async with self._room:
-            states = await self._api.states(kind, run["id"])
-            events = list(events_of(kind, run, states, await self._related(kind, run)))
-        fresh = [one for one in events if (at := instant(one["occurred"])) is not None and at >= since]
-        await self._keeper.keep(fresh, "history")
-
-    async def _changed(self, kind: RunKind, since: datetime) -> AsyncIterator[list[Json]]:
-        after = {"after_": since.isoformat()}
-        state = {"operator": "or_", "type": {"any_": _UNDER_WAY}, "name": {"any_": _WAITING}}
-        wanted = {"operator": "or_", "start_time": after, "end_time": after, "state": state}
-        for offset in range(0, MOST_RUNS, PAGE):
-            body = {f"{kind}s": wanted, "sort": "EXPECTED_START_TIME_ASC", "limit": PAGE, "offset": offset}
-            found = await self._api.list(f"{kind}s", body)
-            yield found
-            if len(found) < PAGE:
-                return
-        log.warning("more runs than are looked through have changed", extra={"kind": kind, "looked_at": MOST_RUNS})
-
-    async def _related(self, kind: RunKind, run: Json) -> list[Json]:
-        if kind == "flow_run":
-            return await self._names.related(run)
-        flow_run = await self._names.flow_run(run.get("flow_run_id"))
-        if flow_run is None:
-            return []
-        own = _resource("flow-run", flow_run["id"], flow_run.get("name"))
-        return [own, *await self._names.related(flow_run)]
+    whole = Part.whole({"run": run, "states": states, "flow": flow, "flow_run": flow_run}, "the history")
+    history = _History(whole, kind, ui)
+    found = history.transitions()
+    whole.check()
+    return found
 
 
-def events_of(kind: RunKind, run: Json, states: Sequence[Json], related: Sequence[Json]) -> Iterator[Json]:
-    """The events by which the server told, or would have told, that ``run`` came into ``states``."""
-    before: Json | None = None
-    attempts = 0
-    for state in states:
-        attempts += state.get("type") == "RUNNING"
-        yield _event(kind, run, before, state, attempts, related)
-        before = state
+class _History:
+    """One run's states being read."""
+
+    def __init__(self, whole: Part, kind: Kind, ui: str) -> None:
+        self._whole, self._kind, self._ui = whole, kind, ui
+        self._run = whole.part("run", needed=True)
+        self._flow = whole.part("flow")
+
+    def transitions(self) -> list[Transition]:
+        """The transitions, or those that could be read if there are complaints."""
+        found: list[Transition] = []
+        before: tuple[Part, Step, datetime] | None = None
+        attempt = 0
+        for entry, step, timestamp in self._steps():
+            attempt += step[0] == "RUNNING"
+            found.append(self._transition(entry, step, timestamp, before, attempt))
+            before = (entry, step, timestamp)
+        return found
+
+    def _steps(self) -> list[tuple[Part, Step, datetime]]:
+        """The states with what they are, the earliest first."""
+        steps = []
+        for entry in self._whole.parts("states"):
+            step, timestamp = step_of(entry), entry.instant("timestamp", needed=True)
+            if step is not None and timestamp is not None:
+                steps.append((entry, step, timestamp))
+        return sorted(steps, key=lambda one: one[2])
+
+    def _transition(
+        self, entry: Part, step: Step, timestamp: datetime, before: tuple[Part, Step, datetime] | None, attempt: int
+    ) -> Transition:
+        old = None if before is None else state_of(before[0], before[1], None, before[2])
+        state = state_of(entry, step, None if before is None else before[1], timestamp, attempt)
+        obj = self._task() if self._kind == "task" else self._flow_run(self._run)
+        if obj.started_at is not None and obj.started_at > timestamp:
+            obj.started_at = None
+        id = entry.text("id", needed=True, longest=LONGEST_ID)
+        if self._kind == "task" and state.is_retrying():
+            state.run_count = attempts_before(step, attempt)
+            id = retry_id(obj.run_id, self._run.count("flow_run_run_count"), state.run_count)
+        return Transition.of(obj, old, state, id=id, source=SOURCE, occurred_at=timestamp)
+
+    def _task(self) -> Obj:
+        flow_run = self._whole.part("flow_run")
+        flow = self._flow_run(flow_run) if flow_run.values or self._flow.values else None
+        run_id, run_name = self._run.text("id", needed=True), self._run.text("name")
+        return task_of(self._run, run_id, run_name, flow, self._ui)
+
+    def _flow_run(self, run: Part) -> Obj:
+        return flow_of(run, self._flow.text("name"), self._ui)
 
 
-def _event(
-    kind: RunKind, run: Json, before: Json | None, state: Json, attempts: int, related: Sequence[Json]
-) -> Json:
-    word = kind.replace("_", "-")
-    payload: Json = {"initial_state": before, "validated_state": state}
-    if kind == "task_run":
-        payload["task_run"] = {**run, "run_count": attempts}
-    return {
-        "id": state.get("id"),
-        "occurred": state.get("timestamp"),
-        "event": f"prefect.{word}.{state.get('name')}",
-        "follows": None if before is None else before.get("id"),
-        "resource": {
-            "prefect.resource.id": f"prefect.{word}.{run.get('id')}",
-            "prefect.resource.name": run.get("name"),
-            "prefect.run-count": str(attempts),
-            "prefect.state-type": state.get("type"),
-            "prefect.state-timestamp": state.get("timestamp"),
-        },
-        "related": [*related, *(_resource("tag", tag) for tag in run.get("tags") or [])],
-        "payload": payload,
+def flow_of(run: Part, name: str, ui: str) -> Obj:
+    """The flow called ``name`` whose run the API gives as ``run``."""
+    run_id, policy = run.text("id"), run.part("empirical_policy")
+    labels = {
+        "deployment_id": run.text("deployment_id"),
+        "work_pool": run.text("work_pool_name"),
+        "work_queue": run.text("work_queue_name"),
+        "flow_id": run.text("flow_id"),
+        "created_by": run.part("created_by").text("display_value"),
     }
-
-
-def _resource(role: str, id: Any, name: Any = None) -> Json:
-    resource = {"prefect.resource.id": f"prefect.{role}.{id}", "prefect.resource.role": role}
-    return resource | ({} if name is None else {"prefect.resource.name": name})
+    return Obj(
+        "flow",
+        name,
+        run_id,
+        run.text("name"),
+        tags=tuple(sorted(run.texts("tags"))[:MOST_TAGS]),
+        parameters=plain(dict(run.part("parameters").values)),
+        labels=labels_of(run.part("labels")) | {key: value for key, value in labels.items() if value},
+        max_retries=policy.count("retries") or policy.count("max_retries"),
+        url=url_of(ui, "flow", run_id),
+        started_at=run.instant("start_time"),
+    )
