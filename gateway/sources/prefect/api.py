@@ -88,7 +88,7 @@ class Api:
         """The page of which another told the token."""
         return _page(await self._ask("GET", "/events/filter/next", query={"page-token": token}))
 
-    async def list(self, kind: str, body: Json) -> list[Json]:
+    async def search(self, kind: str, body: Json) -> list[Json]:
         """The objects of ``kind``, such as ``"flow_runs"``, that ``body`` asks for."""
         return _objects(await self._ask("POST", f"/{kind}/filter", body=body))
 

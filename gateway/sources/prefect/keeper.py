@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from gateway.compile import Ruleset
 from gateway.errors import PayloadError, StoreClosedError, StoreError
@@ -19,6 +19,7 @@ from gateway.sources.prefect.filters import HEARTBEAT
 from gateway.sources.prefect.known import FIRST, Known
 from gateway.sources.prefect.mapping import SOURCE, transition_of
 from gateway.sources.prefect.paging import occurred_at
+from gateway.sources.prefect.report import Way
 from gateway.sources.prefect.waits import Waits
 from gateway.store.arrivals import LONGEST_EVENT
 from gateway.store.rows import Accepted, NewRefused
@@ -26,9 +27,6 @@ from gateway.store.store import Store
 from gateway.transition import Transition
 
 log = logging.getLogger("gateway.prefect")
-
-Way = Literal["stream", "sweep", "history", "heartbeats"]
-"""How something came to be known; by missing heartbeats, that a run is lost."""
 
 
 class Sink(Protocol):
@@ -110,7 +108,7 @@ class Keeper:
                 others.append(self._underway[key])
             elif key not in self.known:
                 self._read(event, key, fresh, refused)
-        await self.keep_all(fresh, refused, way)
+        await self._keep_all(fresh, refused, way)
         for other in others:
             await asyncio.shield(other)
 
@@ -122,10 +120,17 @@ class Keeper:
             shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
             await self._store([], [self._refusal(shown, complaint)], "stream")
 
-    async def keep_transition(self, transition: Transition, way: Way) -> None:
-        """Keep a transition that no event told of."""
-        if transition.id not in self.known and transition.id not in self._underway:
-            await self.keep_all([_Told(transition, {}, transition.id)], [], way)
+    async def keep_refused(self, event: Any, complaint: str) -> None:
+        """Keep what was not understood, once."""
+        key = _key(event)
+        if key not in self.known:
+            self.known.add(key)
+            await self._store([], [self._refusal(_text(event), complaint)], "history")
+
+    async def keep_transitions(self, transitions: Sequence[Transition], way: Way) -> None:
+        """Keep transitions that no event told of, as :meth:`keep` does."""
+        fresh = [one for one in transitions if one.id not in self.known and one.id not in self._underway]
+        await self._keep_all([_Told(one, {}, one.id) for one in fresh], [], way)
 
     def _read(self, event: Any, key: str, fresh: list[_Told], refused: list[NewRefused]) -> None:
         if _is_heartbeat(event):
@@ -157,7 +162,7 @@ class Keeper:
     def _refusal(self, text: str, complaint: str) -> NewRefused:
         return NewRefused(SOURCE, self._sink.store.now(), complaint, text[:LONGEST_EVENT])
 
-    async def keep_all(self, fresh: Sequence[_Told], refused: Sequence[NewRefused], way: Way) -> None:
+    async def _keep_all(self, fresh: Sequence[_Told], refused: Sequence[NewRefused], way: Way) -> None:
         """Keep what was read: at once what is whole, and the rest when its details are there."""
         loop = asyncio.get_running_loop()
         for one in fresh:
@@ -218,7 +223,7 @@ class Keeper:
             except Exception as error:
                 log.exception("a transition could not be handled", extra={"transition": one.transition.id})
                 refusal = self._refusal(_text(one.event), f"it could not be handled: {type(error).__name__}")
-                await self._persistently(lambda kept=refusal: self._sink.refuse([kept]))
+                await self._store([], [refusal], way)
                 self.known.add(one.event_id)
 
     async def _take(self, told: Sequence[_Told], way: Way) -> None:
@@ -226,6 +231,7 @@ class Keeper:
         accepted = await self._persistently(lambda: self._sink.take(transitions, kept=True))
         self.told[way] += sum(not one.duplicate for one in accepted)
         for one in told:
+            self.known.add(one.transition.id)  # not its event's, where that of a retry is
             self.known.add(one.event_id, _before(one.event))
             self._watch.saw(one.transition, one.event)
 

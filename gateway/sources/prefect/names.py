@@ -57,22 +57,10 @@ class Names:
         """The flow run of that id, perhaps as it was a few minutes ago."""
         return await self._one("flow_runs", id)
 
-    async def related(self, flow_run: Json) -> list[Json]:
-        """What a flow run belongs to, in the way an event of it tells that."""
-        flow, deployment = flow_run.get("flow_id"), flow_run.get("deployment_id")
-        found = [
-            ("flow", flow, await self._name("flows", flow)),
-            ("deployment", deployment, await self._name("deployments", deployment)),
-            ("work-queue", flow_run.get("work_queue_id"), flow_run.get("work_queue_name")),
-            ("work-pool", flow_run.get("work_pool_id"), flow_run.get("work_pool_name")),
-        ]
-        return [
-            {"prefect.resource.id": f"prefect.{role}.{id}", "prefect.resource.role": role}
-            | ({"prefect.resource.name": name} if name else {})
-            for role, id, name in found
-            if id
-        ]
+    async def flow(self, id: Any) -> Json | None:
+        """The flow of that id."""
+        return await self._one("flows", id)
 
-    async def _name(self, kind: str, id: Any) -> Any:
-        found = await self._one(kind, id)
-        return None if found is None else found.get("name")
+    async def deployment(self, id: Any) -> Json | None:
+        """The deployment of that id."""
+        return await self._one("deployments", id)

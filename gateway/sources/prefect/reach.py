@@ -84,12 +84,16 @@ class Reach:
             now: the time of the server's clock.
             at: seconds of a steady clock.
         """
-        earliest = max(self._floor, now - self._max_age)
+        earliest = self.earliest(now)
         if self._unsettled is not None and (self._looks is None or self._looks[0] <= at):
             return Look("unsettled", max(self._unsettled - self._overlap, earliest), now, at)
         if self._next_long <= at:
             return Look("long", max(self.position - 2 * self._overlap, earliest), now, at)
         return Look("short", max(self.position - SHORTEST_OVERLAP, earliest), now, at)
+
+    def earliest(self, now: datetime) -> datetime:
+        """What occurred before that is not told."""
+        return max(self._floor, now - self._max_age)
 
     def left_out(self, now: datetime) -> timedelta:
         """How much of what happened is too old to be read."""

@@ -1,25 +1,28 @@
-"""History: what a server says its runs went through, for when it has lost the events that told of it.
+"""Recovery: state changes whose events the server has lost, out of what it says its runs went through.
 
-A server that is killed loses the events it had not written yet; the states of the runs are there all the same. The id of
-a state is that of its event, so what comes both ways is told once.
+A server that is killed loses the events it had not written yet; the states of the runs are there all the same. The id
+of a state is that of its event, so what comes both ways is told once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from itertools import pairwise
 
+from gateway.errors import PayloadError
 from gateway.sources.prefect.api import Api, Json
+from gateway.sources.prefect.gaps import RunKind
+from gateway.sources.prefect.history import transitions_of
 from gateway.sources.prefect.keeper import Keeper
+from gateway.sources.prefect.known import FIRST
 from gateway.sources.prefect.names import Names
 from gateway.sources.prefect.paging import instant
+from gateway.transition import Kind, Transition
 
 log = logging.getLogger("gateway.prefect")
-
-RunKind = Literal["flow_run", "task_run"]
 
 PAGE = 200
 MOST_RUNS = 10_000
@@ -32,7 +35,7 @@ _UNDER_WAY = ["PENDING", "RUNNING", "PAUSED", "CANCELLING"]
 _WAITING = ["Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming"]
 
 
-class History:
+class Recovery:
     """Looks for state changes that no event told of.
 
     Args:
@@ -64,10 +67,15 @@ class History:
 
     async def _look_at(self, kind: RunKind, run: Json, since: datetime) -> None:
         async with self._room:
-            states = await self._api.states(kind, run["id"])
-            events = list(events_of(kind, run, states, await self._related(kind, run)))
-        fresh = [one for one in events if (at := instant(one["occurred"])) is not None and at >= since]
-        await self._keeper.keep(fresh, "history")
+            states = await self._api.states(kind, str(run.get("id")))
+            try:
+                found = await told_by(kind, run, states, self._names, self._api.server.ui)
+            except PayloadError as error:
+                await self._keeper.keep_refused({"run": run, "states": states}, str(error))
+                return
+        await self._keeper.keep_transitions([one for one in found if one.occurred_at >= since], "history")
+        for before, state in pairwise([{"id": FIRST}, *states]):
+            self._keeper.known.add(str(state.get("id")), str(before.get("id")))
 
     async def _changed(self, kind: RunKind, since: datetime) -> AsyncIterator[list[Json]]:
         after = {"after_": since.isoformat()}
@@ -75,56 +83,24 @@ class History:
         wanted = {"operator": "or_", "start_time": after, "end_time": after, "state": state}
         for offset in range(0, MOST_RUNS, PAGE):
             body = {f"{kind}s": wanted, "sort": "EXPECTED_START_TIME_ASC", "limit": PAGE, "offset": offset}
-            found = await self._api.list(f"{kind}s", body)
+            found = await self._api.search(f"{kind}s", body)
             yield found
             if len(found) < PAGE:
                 return
         log.warning("more runs than are looked through have changed", extra={"kind": kind, "looked_at": MOST_RUNS})
 
-    async def _related(self, kind: RunKind, run: Json) -> list[Json]:
-        if kind == "flow_run":
-            return await self._names.related(run)
-        flow_run = await self._names.flow_run(run.get("flow_run_id"))
-        if flow_run is None:
-            return []
-        own = _resource("flow-run", flow_run["id"], flow_run.get("name"))
-        return [own, *await self._names.related(flow_run)]
 
+async def told_by(kind: RunKind, run: Json, states: Sequence[Json], names: Names, ui: str) -> list[Transition]:
+    """The transitions by which ``run`` came into ``states``.
 
-def events_of(kind: RunKind, run: Json, states: Sequence[Json], related: Sequence[Json]) -> Iterator[Json]:
-    """The events by which the server told, or would have told, that ``run`` came into ``states``."""
-    before: Json | None = None
-    attempts = 0
-    for state in states:
-        attempts += state.get("type") == "RUNNING"
-        yield _event(kind, run, before, state, attempts, related)
-        before = state
-
-
-def _event(
-    kind: RunKind, run: Json, before: Json | None, state: Json, attempts: int, related: Sequence[Json]
-) -> Json:
-    word = kind.replace("_", "-")
-    payload: Json = {"initial_state": before, "validated_state": state}
-    if kind == "task_run":
-        payload["task_run"] = {**run, "run_count": attempts}
-    return {
-        "id": state.get("id"),
-        "occurred": state.get("timestamp"),
-        "event": f"prefect.{word}.{state.get('name')}",
-        "follows": None if before is None else before.get("id"),
-        "resource": {
-            "prefect.resource.id": f"prefect.{word}.{run.get('id')}",
-            "prefect.resource.name": run.get("name"),
-            "prefect.run-count": str(attempts),
-            "prefect.state-type": state.get("type"),
-            "prefect.state-timestamp": state.get("timestamp"),
-        },
-        "related": [*related, *(_resource("tag", tag) for tag in run.get("tags") or [])],
-        "payload": payload,
-    }
-
-
-def _resource(role: str, id: Any, name: Any = None) -> Json:
-    resource = {"prefect.resource.id": f"prefect.{role}.{id}", "prefect.resource.role": role}
-    return resource | ({} if name is None else {"prefect.resource.name": name})
+    Raises:
+        PayloadError: the server's answers are not of the form they should have.
+    """
+    flow_run = run if kind == "flow_run" else await names.flow_run(run.get("flow_run_id")) or {}
+    flow, deployment = await names.flow(flow_run.get("flow_id")), await names.deployment(flow_run.get("deployment_id"))
+    what: Kind = "flow" if kind == "flow_run" else "task"
+    found = transitions_of(what, run, states, flow=flow, flow_run=flow_run, ui=ui)
+    if deployment is not None:
+        for one in found:
+            one.flow.labels["deployment"] = str(deployment.get("name"))
+    return found

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 from gateway.config.duration import format_roughly
+from gateway.errors import PayloadError
 from gateway.sources.prefect.api import Api, Json
 from gateway.sources.prefect.filters import heartbeats
-from gateway.sources.prefect.history import events_of
-from gateway.sources.prefect.mapping import transition_of
 from gateway.sources.prefect.names import Names
 from gateway.sources.prefect.paging import instant, occurred_at
+from gateway.sources.prefect.recovery import told_by
 from gateway.states import Lost
 from gateway.transition import Transition
 
@@ -121,7 +121,7 @@ class Search:
         """Watch over all that is running now."""
         for offset in range(0, MOST_RUNS, 200):
             body = {"flow_runs": _RUNNING, "limit": 200, "offset": offset, "sort": "EXPECTED_START_TIME_DESC"}
-            found = await self._api.list("flow_runs", body)
+            found = await self._api.search("flow_runs", body)
             for run in found:
                 since = instant((run.get("state") or {}).get("timestamp"))
                 if since is not None:
@@ -157,10 +157,13 @@ class Search:
         return [at for event in page.events if (at := occurred_at(event)) is not None]
 
     async def _transition(self, run: Json, heard_at: datetime, lost_at: datetime) -> Transition | None:
-        states = await self._api.states("flow_run", run["id"])
-        running = [*events_of("flow_run", run, states, await self._names.related(run))][-1:]
-        before = transition_of(running[0], self._api.server.ui) if running else None
-        return None if before is None else lost(before, heard_at, lost_at)
+        states = await self._api.states("flow_run", str(run.get("id")))
+        try:
+            found = await told_by("flow_run", run, states, self._names, self._api.server.ui)
+        except PayloadError as error:
+            log.warning("a run that is lost cannot be understood", extra={"run": run.get("id"), "error": str(error)})
+            return None
+        return lost(found[-1], heard_at, lost_at) if found else None
 
 
 def lost(running: Transition, heard_at: datetime, lost_at: datetime) -> Transition:
