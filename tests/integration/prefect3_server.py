@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 
+from gateway.sources.prefect.mapping import retry_id
 from gateway.testing.ports import free_port
 
 FLOWS = Path(__file__).with_name("prefect3_flows.py")
@@ -80,8 +84,6 @@ class PrefectServer:
 
     def headers(self) -> dict[str, str]:
         """What a question to the API carries."""
-        import base64
-
         return {"Authorization": "Basic " + base64.b64encode(self.auth.encode()).decode()} if self.auth else {}
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
@@ -133,17 +135,38 @@ class PrefectServer:
             if len(page) < 200:
                 return found
 
-    def states(self) -> dict[str, str]:
-        """Every state that any run was ever in, by id, out of the server's database."""
-        import sqlite3
+    def states(self) -> dict[str, State]:
+        """Every state that any run was ever in, by its id, out of the server's database."""
+        database = sqlite3.connect(f"file:{self._folder / 'home' / 'prefect.db'}?mode=ro", uri=True, timeout=20)
+        try:
+            flows = database.execute("SELECT id, type, name, 0, 0, 0 FROM flow_run_state").fetchall()
+            tasks = database.execute(_STATES_OF_TASKS).fetchall()
+        finally:
+            database.close()
+        return {str(UUID(row[0])): _state(*row) for row in flows + tasks}
 
-        found: dict[str, str] = {}
-        with sqlite3.connect(f"file:{self._folder / 'home' / 'prefect.db'}?mode=ro", uri=True) as database:
-            for table in ("flow_run_state", "task_run_state"):
-                rows = database.execute(f"SELECT id, type, name FROM {table}").fetchall()
-                found |= {str(UUID(str(id))): f"{table}:{type}:{name}" for id, type, name in rows}
-        database.close()
-        return found
+
+_STATES_OF_TASKS = """
+SELECT state.id, state.type, state.name, run.id, run.flow_run_run_count,
+       (SELECT count(*) FROM task_run_state AS earlier WHERE earlier.task_run_id = state.task_run_id
+        AND earlier.type = 'RUNNING' AND earlier.timestamp < state.timestamp)
+FROM task_run_state AS state JOIN task_run AS run ON run.id = state.task_run_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state a run was in, and the id that a transition into it has."""
+
+    id: str
+    type: str
+    name: str
+
+
+def _state(id: str, type: str, name: str, run_id: str, flow_attempt: int, attempt: int) -> State:
+    if run_id and name == "AwaitingRetry":
+        return State(retry_id(str(UUID(run_id)), flow_attempt, attempt), type, name)
+    return State(str(UUID(id)), type, name)
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

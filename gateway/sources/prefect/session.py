@@ -83,6 +83,8 @@ class Session:
             self._recovery = Recovery(self._api, self._keeper, names)
             self._search = Search(self._api, self._vigil, names, self._written.lost_after)
             self._reach = await self._begin()
+            self._report.position = None
+            await self._advance()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sweeping())
                 group.create_task(self._streaming())
@@ -121,7 +123,6 @@ class Session:
             log.info("Prefect is followed from now on", extra=where)
         else:
             log.info("Prefect is followed from where it was left", extra=where)
-        self._report.position = reach.kept
 
     # the sweep
 
