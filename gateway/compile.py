@@ -27,6 +27,7 @@ from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageErro
 from gateway.format import Format, Severity
 from gateway.rules.expression import Check, compile_check
 from gateway.rules.index import Index
+from gateway.rules.readers import Readers
 from gateway.rules.sugar import Sugar
 from gateway.rules.template import MessageTemplate, Rendered, compile_template
 from gateway.spelling import nearest, no_such
@@ -136,6 +137,7 @@ class Ruleset:
         handlers: every handler that is not off, in order.
         destinations: every channel by name; groups are opened up.
         index: finds the handlers that match, at a cost that does not grow with their number.
+        readers: the handlers that read what a source may have to fetch.
         problems: what is worth a warning.
         ops: the channels that hear of the gateway's own troubles, groups opened up.
         pulse: whom to tell that we live; ``None`` if nobody.
@@ -146,6 +148,7 @@ class Ruleset:
     handlers: tuple[Handler, ...]
     destinations: Mapping[str, Destination]
     index: Index
+    readers: Readers
     problems: tuple[Problem, ...]
     ops: tuple[str, ...] = ()
     pulse: Pulse | None = None
@@ -185,6 +188,14 @@ class Ruleset:
                 return matched[:count]
         return matched
 
+    def reads(self, transition: Transition) -> frozenset[str]:
+        """What handlers that may match read of ``transition`` and its source did not tell: ``"flow.parameters"`` …
+
+        To be fetched before it is told; see :func:`gateway.sources.enrichment.enriched`. Where no handler reads
+        anything of the kind, this costs next to nothing.
+        """
+        return self.readers.reads(transition)
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -221,9 +232,9 @@ def compile_ruleset(
         return Compiled(loaded, None, problems)
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
-    return Compiled(
-        loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse, prefect), problems
-    )
+    readers = Readers((handler.check, handler.template.reads) for handler in live)
+    ruleset = Ruleset(loaded, live, MappingProxyType(destinations), index, readers, problems, ops, pulse, prefect)
+    return Compiled(loaded, ruleset, problems)
 
 
 _PREFECT = ("source", "prefect")

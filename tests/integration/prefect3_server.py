@@ -19,7 +19,7 @@ import httpx
 from gateway.sources.prefect.mapping import retry_id
 from gateway.testing.ports import free_port
 
-FLOWS = Path(__file__).with_name("prefect3_flows.py")
+FLOWS = Path(__file__).with_name("prefect3_source_flows.py")
 
 LONGEST_START = 50.0
 
@@ -99,7 +99,7 @@ class PrefectServer:
         self.stop(signal.SIGKILL)
 
     def begin(self, flow: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin to run a flow of ``prefect3_flows.py`` in a process of its own."""
+        """Begin to run a flow of ``prefect3_source_flows.py`` in a process of its own."""
         with (self._folder / "flows.log").open("ab") as output:
             process = subprocess.Popen(
                 [str(self._python), str(FLOWS), flow, *arguments],

@@ -257,11 +257,11 @@ def task_name(run_name: str, task_key: str, dynamic_key: str) -> str:
 
 
 def labels_of(labels: Part) -> dict[str, str]:
-    """The labels of a run itself; numbers and truths become text."""
+    """The labels that users gave a run; numbers and truths become text. Prefect's own say what others here say."""
     return {
         key: labels.text(key) if type(value) is str else str(value)
         for key, value in list(labels.values.items())[:MOST_TAGS]
-        if type(key) is str and type(value) in (str, int, float, bool)
+        if type(key) is str and not key.startswith("prefect.") and type(value) in (str, int, float, bool)
     }
 
 

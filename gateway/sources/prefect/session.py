@@ -19,6 +19,7 @@ from gateway.config.duration import format_roughly
 from gateway.delivery.notice import Notice, Notify
 from gateway.errors import SourceError, StoreClosedError, StoreError
 from gateway.sources.prefect.api import Api
+from gateway.sources.prefect.details import Details
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.gaps import Gaps, RunKind, made_at
 from gateway.sources.prefect.keeper import Keeper, Sink
@@ -78,7 +79,8 @@ class Session:
         """
         async with Api(self._server) as self._api:
             names = Names(self._api)
-            self._keeper = Keeper(self._sink, self._server.ui, self, self._details)
+            details = Details(self._api, lambda: self._sink.ruleset, self._report)
+            self._keeper = Keeper(self._sink, self._server.ui, self, details.begin)
             self._keeper.told = self._report.told
             self._recovery = Recovery(self._api, self._keeper, names)
             self._search = Search(self._api, self._vigil, names, self._written.lost_after)
@@ -89,9 +91,6 @@ class Session:
                 group.create_task(self._sweeping())
                 group.create_task(self._streaming())
                 group.create_task(self._watching())
-
-    def _details(self, transition: Transition) -> asyncio.Future[Transition] | None:
-        return None
 
     # the beginning
 
