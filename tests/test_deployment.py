@@ -29,6 +29,7 @@ from gateway.cli.running import run
 from gateway.config.duration import parse_duration
 from gateway.secrets import DEFAULT_DIRECTORY, DIRECTORY_VARIABLE
 from tests import environments
+from tests.integration.prefect3_server import PrefectServer
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "deployment"
@@ -285,12 +286,12 @@ SECRETS = {"ONCALL_URL": "console://", "GATEWAY_TOKEN": "0123456789abcdef0123", 
 def prepared(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
     """Put a start's configuration and secrets into a folder, on a port that is free and with no engine to follow."""
 
-    def preparing(start: Start) -> Path:
+    def preparing(start: Start, engine: str = "http://127.0.0.1:9/api") -> Path:
         for name in ("config", "secrets", "store"):
             (tmp_path / name).mkdir()
         for name, text in start.files.items():
             text = re.sub(r'^listen = ".*"$', 'listen = "127.0.0.1:0"', text, flags=re.MULTILINE)
-            text = re.sub(r'^api( *)= ".*"$', r'api\1= "http://127.0.0.1:9/api"', text, flags=re.MULTILINE)
+            text = re.sub(r'^api( *)= ".*"$', rf'api\1= "{engine}"', text, flags=re.MULTILINE)
             if "listen" not in text:
                 text = text.replace("[server]\n", '[server]\nlisten = "127.0.0.1:0"\n')
             (tmp_path / "config" / name).write_text(text.replace(STORE, str(tmp_path / "store")))
@@ -324,6 +325,26 @@ def test_it_checks_starts_answers_its_probes_tells_and_ends(start: Start, prepar
         assert container_is_healthy(url)
         running.process.send_signal(signal.SIGTERM)
         assert running.ended() == 0, running.said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_what_compose_starts_tells_of_the_flow_that_fails(prepared, tmp_path: Path) -> None:
+    """All of it as processes: the server with its password, the gateway with its rules, the flow."""
+    server = PrefectServer(environments.required("prefect3"), tmp_path / "server", auth=SECRETS["PREFECT_AUTH"])
+    start = STARTS["compose"]
+    folder = prepared(start, engine=server.api)
+    flow = COMPOSE.parent / "flows" / "failing.py"
+    try:
+        server.start()
+        with started(start, start.arguments[-1], folder) as running:
+            running.says("Listening on")
+            python = environments.required("prefect3")
+            subprocess.run([python, flow], env=server.environment(), capture_output=True, timeout=60, check=True)
+            running.says(r"load of nightly failed\n.*no route to the warehouse")
+            running.says(r"nightly.* Failed\n(.*\n)*.*http://127.0.0.1:4200/runs/flow-run/")
+    finally:
+        server.close()
 
 
 def container_is_healthy(url: str) -> bool:
