@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Wire:
         self._connection: http.client.HTTPConnection | None = None
 
     def post(self, body: bytes, seconds: float) -> Answer:
-        """Post ``body``, waiting at most ``seconds`` for each step.
+        """Post ``body``, waiting at most ``seconds`` for each step, and for the body of the answer as a whole.
 
         A connection that was kept and proves to be gone is replaced at once: servers close those that are idle.
 
@@ -67,7 +68,7 @@ class Wire:
             headers = {**HEADERS, "Authorization": f"Bearer {token}"} if token else HEADERS
             connection.request("POST", self._address.path, body, headers)
             response = connection.getresponse()
-            answer = Answer(response.status, response.headers.get("Retry-After", ""), response.read(LONGEST_ANSWER))
+            answer = Answer(response.status, response.headers.get("Retry-After", ""), _read(response, seconds))
         except BaseException:
             self.close()
             raise
@@ -80,6 +81,21 @@ class Wire:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _read(response: http.client.HTTPResponse, seconds: float) -> bytes:
+    """The body, or as much of it as anybody wants.
+
+    Raises:
+        TimeoutError: it does not come to its end.
+    """
+    deadline = time.monotonic() + seconds
+    parts: list[bytes] = []
+    while sum(map(len, parts)) < LONGEST_ANSWER and (part := response.read1(64 * 1024)):
+        parts.append(part)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return b"".join(parts)
 
 
 def is_token(text: str) -> bool:
