@@ -171,9 +171,14 @@ class Client:
 
     # the end
 
-    def flush(self, timeout: float = END_SECONDS) -> bool:
-        """Wait until the gateway has everything of this process, ``timeout`` seconds at most; whether it has."""
-        return self._sender.flush(timeout)
+    def flush(self, timeout: float = END_SECONDS, *, patient: bool = True) -> bool:
+        """Wait until the gateway has everything of this process, ``timeout`` seconds at most; whether it has.
+
+        Args:
+            timeout: seconds.
+            patient: go on trying while the gateway is away; else the first failed attempt ends it.
+        """
+        return self._sender.flush(timeout, patient=patient)
 
     def close(self, timeout: float = END_SECONDS) -> bool:
         """Send what waits, within ``timeout`` seconds, then stop. Safe to call twice.
