@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from gateway.sources import airflow as airflow_words
 from gateway.sources.openlineage import airflow as airflow_events
 from gateway.sources.openlineage import mapping as openlineage_mapping
 from gateway.sources.prefect import table as prefect3_table
@@ -57,9 +58,26 @@ def airflow_by_openlineage() -> str:
     return table(("Told by Airflow", "State"), rows)
 
 
+def airflow() -> str:
+    return table(("`TaskInstanceState`", "State"), airflow_rows(airflow_words.TASK_STATES))
+
+
+def airflow_runs() -> str:
+    return table(("`DagRunState`", "State"), airflow_rows(airflow_words.RUN_STATES))
+
+
+def airflow_rows(known: Mapping[str, str]) -> Iterator[Row]:
+    for word in known:
+        told = airflow_words.state_class(word, known).type
+        late = airflow_words.state_class(word, known, timed_out=True).type
+        yield code(word), code(told) if late == told else f"`{told}`, or `{late}` if it took too long"
+
+
 STATE_TABLES: Mapping[str, Callable[[], str]] = {
     "prefect 3": prefect3,
     "prefect 1": prefect1,
     "openlineage": openlineage,
     "airflow by openlineage": airflow_by_openlineage,
+    "airflow": airflow,
+    "airflow runs": airflow_runs,
 }

@@ -257,13 +257,13 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("expressions.md", "limits"): limits,
     ("delivery.md", "reasons"): reasons,
     ("architecture.md", "layers"): layers,
+    **{("engines/states.md", name): make for name, make in STATE_TABLES.items()},
     ("operating.md", "metrics"): metrics,
     ("http.md", "routes"): routes,
     ("http.md", "metrics"): http_metrics,
     ("http.md", "limits"): http_limits,
     ("http.md", "transition"): lambda: keys_of(TransitionDetail),
     ("http.md", "delivery"): lambda: keys_of(DeliveryDetail),
-    **{("engines/states.md", name): make for name, make in STATE_TABLES.items()},
 }
 
 
