@@ -73,7 +73,7 @@ class Client:
         root = Path(spool or os.environ.get(SPOOL_VARIABLE) or _default_spool()).expanduser().absolute()
         self._assemble(address, token, root, limit, sync, None if cafile is None else str(Path(cafile).absolute()))
         self._spool.probe()
-        if self._spool.has_others():
+        if self._spool.others():
             self._sender.wake()
 
     def _assemble(
@@ -158,6 +158,10 @@ class Client:
     def waiting(self) -> int:
         """How many transitions of this process wait in its files."""
         return self._spool.waiting()
+
+    def files_of_others(self) -> int:
+        """How many files wait here that other processes have written, alive or gone; the latter are sent from here."""
+        return self._spool.others()
 
     @property
     def lost(self) -> int:
