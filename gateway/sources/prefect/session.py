@@ -58,13 +58,16 @@ class Session:
         sink: where transitions go.
         report: what is written of how it goes.
         notify: told of what operators should hear of.
-        is_first: whether it is the first since the process began; ``from = "now"`` counts for that alone.
+        began_at: since when the gateway follows anything, for a server that was never followed before.
+        is_first: whether it is the first since then; ``from = "now"`` counts for that alone.
     """
 
-    def __init__(self, server: PrefectServer, sink: Sink, report: Report, notify: Notify, is_first: bool) -> None:
+    def __init__(
+        self, server: PrefectServer, sink: Sink, report: Report, notify: Notify, began_at: datetime, is_first: bool
+    ) -> None:
         self._server, self._written, self._sink = server, server.written, sink
         self._report, self._notify, self._is_first = report, notify, is_first
-        self._began_at, self._contact_at = datetime.now(UTC), time.monotonic()
+        self._began_at, self._contact_at = began_at, time.monotonic()
         self._trouble = ""
         self._is_away = False
         self._hurry = asyncio.Event()
