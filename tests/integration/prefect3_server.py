@@ -145,6 +145,15 @@ class PrefectServer:
             database.close()
         return {str(UUID(row[0])): _state(*row) for row in flows + tasks}
 
+    def heartbeats(self) -> int:
+        """How many heartbeats of flow runs the server has kept."""
+        database = sqlite3.connect(f"file:{self._folder / 'home' / 'prefect.db'}?mode=ro", uri=True, timeout=20)
+        try:
+            found = database.execute("SELECT count(*) FROM events WHERE event = 'prefect.flow-run.heartbeat'")
+            return int(found.fetchone()[0])
+        finally:
+            database.close()
+
 
 _STATES_OF_TASKS = """
 SELECT state.id, state.type, state.name, run.id, run.flow_run_run_count,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from gateway.compile import PrefectServer
 from gateway.delivery.notice import Notify
@@ -73,7 +74,7 @@ class Follower:
 
     async def _follow(self) -> None:
         self._loop, self._changed = asyncio.get_running_loop(), asyncio.Event()
-        is_first = True
+        began_at, is_first = datetime.now(UTC), True
         while not self._closed:
             server = self._sink.ruleset.prefect
             if server is None:
@@ -81,17 +82,18 @@ class Follower:
                 await self._changed.wait()
                 self._changed.clear()
             else:
-                await self._follow_one(server, is_first)
+                await self._follow_one(server, began_at, is_first)
                 is_first = False
 
-    async def _follow_one(self, server: PrefectServer, is_first: bool) -> None:
+    async def _follow_one(self, server: PrefectServer, began_at: datetime, is_first: bool) -> None:
         """Follow ``server`` until the configuration names another, or says something else of it."""
         # late: what it imports is brought by an extra
         from gateway.sources.prefect.session import Session
 
         if self._report is None or self._report.server != server.shown:
             self._report = Report(server.shown)
-        following = asyncio.create_task(Session(server, self._sink, self._report, self._notify, is_first).run())
+        session = Session(server, self._sink, self._report, self._notify, began_at, is_first)
+        following = asyncio.create_task(session.run())
         try:
             while not self._closed and self._sink.ruleset.prefect == server and not following.done():
                 await self._wait_for_change(following)

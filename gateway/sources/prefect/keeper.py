@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from gateway.compile import Ruleset
-from gateway.errors import PayloadError, StoreClosedError, StoreError
+from gateway.errors import PayloadError, SourceError, StoreClosedError, StoreError
 from gateway.sources.prefect.filters import HEARTBEAT
 from gateway.sources.prefect.known import FIRST, Known
 from gateway.sources.prefect.mapping import SOURCE, transition_of
@@ -184,7 +184,7 @@ class Keeper:
         finally:
             for one in fresh:  # what was not even begun when all is to end
                 if (waiting := self._underway.pop(one.event_id, None)) is not None:
-                    waiting.cancel()
+                    _break_off(waiting)
 
     async def _enriched(self, one: _Told, details: asyncio.Future[Transition], way: Way) -> None:
         await self._store([_Told(await details, one.event, one.event_id)], [], way)
@@ -196,8 +196,7 @@ class Keeper:
         except BaseException as error:
             for one in told:
                 waiting = self._underway.pop(one.event_id)
-                waiting.set_exception(error if isinstance(error, Exception) else StoreClosedError("ended"))
-                waiting.exception()  # seen, if nobody waits
+                _break_off(waiting, error if isinstance(error, Exception) else None)
             raise
         for one in told:
             self._underway.pop(one.event_id).set_result(None)
@@ -253,6 +252,12 @@ class Keeper:
                     self._refusing = False
                     log.warning("the store takes what Prefect tells again")
                 return done
+
+
+def _break_off(waiting: asyncio.Future[None], error: Exception | None = None) -> None:
+    """Tell whoever waits that it came to nothing: they read it once more."""
+    waiting.set_exception(error or SourceError("what was read could not be kept yet"))
+    waiting.exception()  # seen, if nobody waits
 
 
 def _key(event: Any) -> str:

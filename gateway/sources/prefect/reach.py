@@ -108,7 +108,8 @@ class Reach:
         """
         if look.kind != "short":
             self._next_long = look.at + self._overlap.total_seconds()
-        self.position = max(self.position, min(last or self.position, look.now), look.now - self._overlap)
+        idle = look.now - min(self._overlap, self._max_age / 2)
+        self.position = max(self.position, min(last or self.position, look.now), idle)
         return look.kind == "unsettled" and self._settle(look.at)
 
     def _settle(self, at: float) -> bool:

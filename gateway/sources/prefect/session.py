@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from gateway.errors import SourceError, StoreClosedError, StoreError
 from gateway.sources.prefect.api import Api
 from gateway.sources.prefect.details import Details
 from gateway.sources.prefect.filters import changes
-from gateway.sources.prefect.gaps import Gaps, RunKind, made_at
+from gateway.sources.prefect.gaps import Gap, Gaps, RunKind, made_at
 from gateway.sources.prefect.keeper import Keeper, Sink
 from gateway.sources.prefect.mapping import SOURCE
 from gateway.sources.prefect.names import Names
@@ -58,15 +58,18 @@ class Session:
         sink: where transitions go.
         report: what is written of how it goes.
         notify: told of what operators should hear of.
-        is_first: whether it is the first since the process began; ``from = "now"`` counts for that alone.
+        began_at: since when the gateway follows anything, for a server that was never followed before.
+        is_first: whether it is the first since then; ``from = "now"`` counts for that alone.
     """
 
-    def __init__(self, server: PrefectServer, sink: Sink, report: Report, notify: Notify, is_first: bool) -> None:
+    def __init__(
+        self, server: PrefectServer, sink: Sink, report: Report, notify: Notify, began_at: datetime, is_first: bool
+    ) -> None:
         self._server, self._written, self._sink = server, server.written, sink
         self._report, self._notify, self._is_first = report, notify, is_first
-        self._began_at, self._contact_at = datetime.now(UTC), time.monotonic()
+        self._began_at, self._contact_at = began_at, time.monotonic()
         self._trouble = ""
-        self._is_away = False
+        self._is_away = self._left_out = False
         self._hurry = asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
         self._chores: set[asyncio.Task[None]] = set()
@@ -87,10 +90,10 @@ class Session:
             self._reach = await self._begin()
             self._report.position = None
             await self._advance()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._sweeping())
-                group.create_task(self._streaming())
-                group.create_task(self._watching())
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._sweeping())
+                self._group.create_task(self._streaming())
+                self._group.create_task(self._watching())
 
     # the beginning
 
@@ -150,12 +153,12 @@ class Session:
     async def _sweep(self) -> None:
         """Read what the server has kept, and note how far once all of it is on the disk."""
         look = self._reach.look(self._api.now(), time.monotonic())
-        if left_out := self._reach.left_out(look.now):
-            self._tell_left_out(left_out)
+        self._tell_left_out(self._reach.left_out(look.now))
         last = await self._read(look)
         if self._reach.done(look, last):
             self._begin_chore(self._recovery.look(look.since))
-        await self._look_at_gaps(look)
+        if missing := [*self._gaps.due(look.at)]:
+            self._begin_chore(self._fill(missing, self._reach.earliest(look.now)))
         await self._advance()
 
     async def _read(self, look: Look) -> datetime | None:
@@ -176,6 +179,10 @@ class Session:
         return last
 
     def _tell_left_out(self, left_out: timedelta) -> None:
+        """Say once that something is too old to be told, and for how long it happened."""
+        was_told, self._left_out = self._left_out, bool(left_out)
+        if was_told or not left_out:
+            return
         text = (
             f"What happened on {self._server.shown} for {format_roughly(left_out)} is not told: the gateway was away, "
             f"and it is older than max_age allows."
@@ -197,24 +204,33 @@ class Session:
 
     # what the server has lost
 
-    def _begin_chore(self, work: Any) -> None:
+    def _begin_chore(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what takes long beside the sweeps. Until it is done, the position stays."""
-        chore = asyncio.create_task(self._persistently(work))
+        chore = self._group.create_task(self._done_or_put_off(work))
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
 
-    async def _persistently(self, work: Any) -> None:
+    async def _done_or_put_off(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except SourceError as error:
             self._note_trouble(error)
             self._reach.broke()
 
-    async def _look_at_gaps(self, look: Look) -> None:
-        for gap in self._gaps.due(look.at):
+    async def _fill(self, gaps: Sequence[Gap], earliest: datetime) -> None:
+        """Ask for the states of runs of which an event is missing."""
+        for gap in gaps:
             made = made_at(gap.id)
-            if gap.id not in self._keeper.known and made is not None and made >= self._reach.earliest(look.now):
-                self._begin_chore(self._recovery.look_at(gap.kind, gap.run_id, self._reach.earliest(look.now)))
+            if gap.id in self._keeper.known or made is None or made < earliest:
+                continue
+            try:
+                is_kept = await asyncio.to_thread(self._sink.store.transition, gap.id) is not None
+            except StoreClosedError:
+                raise
+            except StoreError:
+                is_kept = False
+            if not is_kept:
+                await self._recovery.look_at(gap.kind, gap.run_id, earliest)
 
     # the stream
 
@@ -231,22 +247,31 @@ class Session:
             await asyncio.sleep(waits.next())
 
     async def _listen(self, waits: Waits) -> None:
-        """Read the stream until it ends. While the store is behind, no more is read than fits the queue."""
+        """Read the stream until it ends, and keep all that was read."""
         queue: asyncio.Queue[str | bytes] = asyncio.Queue(EVENTS_AT_A_TIME)
         keeping = asyncio.create_task(self._keep_streamed(queue))
+        reading = asyncio.create_task(self._read_stream(queue, waits))
+        kept = asyncio.create_task(_join(queue, reading))
         try:
-            async for message in Stream(self._api).messages():
-                if message:
-                    await queue.put(message)
-                else:
-                    self._report.connected = True
-                    waits.reset()
-                    self._reach.broke()
-                    self._hurry.set()
-            await queue.join()
+            await asyncio.wait({keeping, kept}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                keeping.result()
+            kept.result()
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            for task in (reading, keeping, kept):
+                task.cancel()
+            await asyncio.gather(reading, keeping, kept, return_exceptions=True)
+
+    async def _read_stream(self, queue: asyncio.Queue[str | bytes], waits: Waits) -> None:
+        """Read until the stream ends. While the store is behind, no more is read than fits the queue."""
+        async for message in Stream(self._api).messages():
+            if message:
+                await queue.put(message)
+            else:
+                self._report.connected = True
+                waits.reset()
+                self._reach.broke()
+                self._hurry.set()
 
     async def _keep_streamed(self, queue: asyncio.Queue[str | bytes]) -> None:
         while True:
@@ -319,6 +344,13 @@ class Session:
             self._is_away = True
             text = f"Prefect cannot be read for {format_roughly(timedelta(seconds=away))}: {trouble}"
             self._notify(Notice("source_away", SOURCE, text))
+
+
+async def _join(queue: asyncio.Queue[str | bytes], reading: asyncio.Task[None]) -> None:
+    """Wait until ``reading`` has ended and all it read is kept; raise what ended it."""
+    await asyncio.wait({reading})
+    await queue.join()
+    reading.result()
 
 
 def _raise_first(done: set[asyncio.Task[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -71,7 +72,8 @@ class Stream:
     async def _begin(self, connection: ClientConnection) -> None:
         token = self._server.auth or self._server.key or None
         await connection.send(json.dumps({"type": "auth", "token": token}))
-        answer = json.loads(await connection.recv())
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            answer = json.loads(await connection.recv())
         if answer.get("type") != "auth_success":
             raise ValueError("not let in")
         since = self._api.now() - LATEST
