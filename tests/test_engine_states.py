@@ -8,11 +8,12 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from gateway.sources.airflow import RUN_STATES, TASK_STATES, state_class
+from gateway.sources.airflow import run_transition, task_transition
 from gateway.sources.openlineage import read_events
 from gateway.sources.prefect.mapping import transition_of
 from gateway.sources.reading import Ignored
@@ -138,17 +139,27 @@ def test_an_event_of_openlineage_is_in_the_table(name: str, event: dict[str, Any
 
 # Airflow
 
-AIRFLOW_TABLES = {"task_instance": "airflow", "dag_run": "airflow runs"}
-
 
 @pytest.mark.parametrize("path", sorted((SAMPLES / "airflow").glob("*.json")), ids=lambda path: path.stem)
 def test_what_a_listener_of_airflow_hears_is_in_the_table(path: Path) -> None:
-    heard = json.loads(path.read_text())
-    [(kind, name)] = [(kind, name) for kind, name in AIRFLOW_TABLES.items() if kind in heard]
-    word = heard[kind]["state"].rpartition(".")[2].lower()
-    known = TASK_STATES if kind == "task_instance" else RUN_STATES
+    heard = json.loads(path.read_text(), object_hook=lambda values: SimpleNamespace(**values))
+    hook = heard.kind.rpartition("_")[2]
+    if hasattr(heard, "dag_run"):
+        name, word = "airflow runs", heard.dag_run.state
+        transition = run_transition(heard.dag_run, hook, heard.msg)
+    else:
+        instance = heard.task_instance
+        name, word = "airflow", airflow_word(instance.state)
+        instance.state = word
+        transition = task_transition(airflow_word(heard.previous_state), instance, hook, getattr(heard, "error", None))
 
-    assert dict(rows(name))[word].partition("`")[0] == state_class(word, known).type
+    assert transition.state.type == dict(rows(name))[word].partition("`")[0]
+    assert transition.state.name == word
+
+
+def airflow_word(told: str) -> str:
+    """The value of a member of an enumeration that the sample shows by its name."""
+    return told.rpartition(".")[2].lower()
 
 
 @pytest.mark.slow
