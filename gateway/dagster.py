@@ -32,9 +32,7 @@ from gateway.transition import Transition
 
 log = logging.getLogger("gateway.dagster")
 
-TYPES = {
-    DagsterEventType(word) for word in (*RUN_EVENTS, *STEP_EVENTS) if word in DagsterEventType.__members__.values()
-}
+TYPES = {type for type in DagsterEventType if type.value in RUN_EVENTS or type.value in STEP_EVENTS}
 RUN_TYPES = [type for type in TYPES if type.value in RUN_EVENTS]
 
 MOST_RUNS = 100
@@ -147,7 +145,11 @@ def _of_run(instance: DagsterInstance, record: Any, read: Read, ui: str) -> Iter
         found = instance.get_records_for_run(run.run_id, cursor=known.cursor, of_type=TYPES, limit=MOST_EVENTS)
         known.cursor, more = found.cursor, found.has_more
         for one in found.records:
-            transition = transition_of(one.event_log_entry, run, known, ui=ui, started_at=started_at)
+            try:
+                transition = transition_of(one.event_log_entry, run, known, ui=ui, started_at=started_at)
+            except Exception:  # one that nobody can read must not keep all others back
+                log.exception("an entry of a run's log could not be told", extra={"run_id": run.run_id})
+                continue
             if transition is not None:
                 yield transition
     if known.status in ENDED:

@@ -34,8 +34,8 @@ RUN_EVENTS: Mapping[str, str] = {
     "PIPELINE_ENQUEUED": "QUEUED",
     "PIPELINE_STARTING": "STARTING",
     "PIPELINE_START": "STARTED",
-    "PIPELINE_SUSPENDED": "SUSPENDED",
-    "PIPELINE_RESUMED": "STARTED",
+    "RUN_SUSPENDED": "SUSPENDED",
+    "RUN_RESUMED": "STARTED",
     "PIPELINE_SUCCESS": "SUCCESS",
     "PIPELINE_FAILURE": "FAILURE",
     "PIPELINE_CANCELING": "CANCELING",
@@ -152,11 +152,8 @@ def _told(error: Any) -> dict[str, Any]:
     """An error as plain data, as an exception is told."""
     message = error.message.strip()
     kind = error.cls_name or ""
-    said = (
-        message.partition(": ")[2] if message.startswith(f"{kind}: ") or ": " in message.partition("\n")[0] else message
-    )
-    lines = "".join(error.stack) + message
-    return {"type": kind, "message": cut(said), "traceback": cut(f"Traceback (most recent call last):\n{lines}")}
+    lines = "".join(["Traceback (most recent call last):\n", *error.stack, message])
+    return {"type": kind, "message": cut(message.removeprefix(f"{kind}: ")), "traceback": cut(lines)}
 
 
 def _flow(run: Any, ui: str, started_at: datetime | None) -> Obj:
