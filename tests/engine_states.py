@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gateway.sources import airflow as airflow_words
+from gateway.sources import dagster as dagster_words
 from gateway.sources.openlineage import airflow as airflow_events
 from gateway.sources.openlineage import mapping as openlineage_mapping
 from gateway.sources.prefect import table as prefect3_table
@@ -73,6 +74,19 @@ def airflow_rows(known: Mapping[str, str]) -> Iterator[Row]:
         yield code(word), code(told) if late == told else f"`{told}`, or `{late}` if it took too long"
 
 
+def dagster() -> str:
+    def events(status: str) -> str:
+        return ", ".join(code(event) for event, of_status in dagster_words.RUN_EVENTS.items() if of_status == status)
+
+    rows = ((code(word), events(word), code(name)) for word, name in dagster_words.RUN_STATES.items())
+    return table(("`DagsterRunStatus`", "Event", "State"), rows)
+
+
+def dagster_steps() -> str:
+    rows = ((code(word), code(name)) for word, name in dagster_words.STEP_EVENTS.items())
+    return table(("Event of a step", "State"), rows)
+
+
 STATE_TABLES: Mapping[str, Callable[[], str]] = {
     "prefect 3": prefect3,
     "prefect 1": prefect1,
@@ -80,4 +94,6 @@ STATE_TABLES: Mapping[str, Callable[[], str]] = {
     "airflow by openlineage": airflow_by_openlineage,
     "airflow": airflow,
     "airflow runs": airflow_runs,
+    "dagster": dagster,
+    "dagster steps": dagster_steps,
 }

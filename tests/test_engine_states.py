@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from gateway.sources.airflow import run_transition, task_transition
+from gateway.sources.dagster import Known
+from gateway.sources.dagster import transition_of as dagster_transition
 from gateway.sources.openlineage import read_events
 from gateway.sources.prefect.mapping import transition_of
 from gateway.sources.reading import Ignored
@@ -172,3 +174,52 @@ def test_every_state_of_airflow_is_in_the_table() -> None:
 
     assert set(tasks) == {row[0] for row in rows("airflow")}
     assert set(runs) == {row[0] for row in rows("airflow runs")}
+
+
+# Dagster
+
+
+def dagster_events() -> Iterator[tuple[str, str]]:
+    """Each event of the tables with its state."""
+    for _, events, state in rows("dagster"):
+        yield from ((event, state) for event in re.findall(r"\w+", events))
+    yield from ((event, state) for event, state in rows("dagster steps"))
+
+
+def dagster_log() -> list[dict[str, Any]]:
+    return json.loads((SAMPLES / "dagster" / "event-log.failed-run.json").read_text())
+
+
+@pytest.mark.parametrize("told", dagster_log(), ids=lambda told: f"{told['event_type']}-{told['step_key'] or 'run'}")
+def test_an_event_of_a_log_of_dagster_is_in_the_table(told: dict[str, Any]) -> None:
+    by_event = dict(dagster_events())
+    fields = {"event_type_value": told["event_type"], "step_key": told["step_key"], "message": told["message"]}
+    event = SimpleNamespace(**fields, event_specific_data=None)
+    entry = SimpleNamespace(dagster_event=event, timestamp=told["timestamp"], run_id=told["run_id"])
+    run = SimpleNamespace(job_name=told["job_name"], run_id=told["run_id"], run_config={}, tags={})
+
+    transition = dagster_transition(entry, run, Known())
+
+    if transition is None:
+        assert told["event_type"] not in by_event
+    else:
+        assert transition.state.type == by_event[told["event_type"]]
+
+
+def test_the_status_that_a_sensor_of_dagster_hears_is_in_the_table() -> None:
+    heard = json.loads((SAMPLES / "dagster" / "run_status_sensor.FAILURE.json").read_text())
+    told = {status: (event, state) for status, event, state in rows("dagster")}
+
+    assert told[heard["status"]] == (heard["event_type"], "Failed")
+
+
+@pytest.mark.slow
+def test_every_status_of_dagster_is_in_the_table_and_every_event_is_one_of_its() -> None:
+    listed = (
+        "import json; from dagster import DagsterEventType, DagsterRunStatus;"
+        "print(json.dumps([[one.value for one in kind] for kind in (DagsterRunStatus, DagsterEventType)]))"
+    )
+    statuses, events = told_by("dagster", listed)
+
+    assert set(statuses) == {row[0] for row in rows("dagster")}
+    assert set(dict(dagster_events())) <= set(events)
