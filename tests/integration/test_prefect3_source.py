@@ -97,10 +97,17 @@ def wanted(server: PrefectServer, since: datetime) -> set[str]:
     return {state.id for state in server.states() if state.at >= since}
 
 
-def all_is_told(server: PrefectServer, since: datetime, folder: Path, at_least: int) -> bool:
-    ids, states = told(folder), wanted(server, since)
-    assert len(ids) == len(set(ids))
-    return len(states) >= at_least and states == set(ids)
+def expect_all_told(server: PrefectServer, since: datetime, folder: Path, at_least: int) -> None:
+    """Wait until the server has so many states, and the store a transition into each of them, and no other."""
+    deadline = time.monotonic() + 40
+    while True:
+        ids, states = told(folder), wanted(server, since)
+        assert len(ids) == len(set(ids))
+        if len(states) >= at_least and states == set(ids):
+            return
+        missing = [state for state in server.states() if state.id in states - set(ids)]
+        assert time.monotonic() < deadline, f"{len(states)} states, {len(ids)} told, missing {missing[:9]}"
+        time.sleep(0.2)
 
 
 def test_a_burst_of_mapped_tasks_is_told_whole(server, follow, tmp_path) -> None:
@@ -108,7 +115,7 @@ def test_a_burst_of_mapped_tasks_is_told_whole(server, follow, tmp_path) -> None
     gateway = follow(server)
 
     server.run("burst", "600")
-    until(lambda: all_is_told(server, since, tmp_path / "config", 3 * 600 + 3))
+    expect_all_told(server, since, tmp_path / "config", 3 * 600 + 3)
 
     assert gateway.following().told["sweep"] > 0  # the server drops most of a burst from its stream
     assert gateway.store.counters()["transitions"] == len(wanted(server, since))
@@ -125,8 +132,8 @@ def test_a_flow_goes_on_while_the_server_is_restarted(server, follow, tmp_path, 
     server.start()
     assert flow.wait(50) == 0
 
-    until(lambda: all_is_told(server, since, tmp_path / "config", 3 * 25 + 3))
-    assert is_following(gateway)
+    expect_all_told(server, since, tmp_path / "config", 3 * 25 + 3)
+    until(lambda: is_following(gateway))
 
 
 def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) -> None:
@@ -144,7 +151,7 @@ def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) 
     second = run_gateway(folder)
 
     try:
-        until(lambda: all_is_told(server, since, folder, 3 * 20 + 3))
+        expect_all_told(server, since, folder, 3 * 20 + 3)
         assert so_far < len(told(folder))
     finally:
         second.terminate()
@@ -179,7 +186,7 @@ def test_what_a_killed_server_has_lost_is_told_all_the_same(server, follow, tmp_
     server.start()
     gateway = follow(server)
 
-    until(lambda: all_is_told(server, since, tmp_path / "config", 2 * 3))
+    expect_all_told(server, since, tmp_path / "config", 2 * 3)
     gateway.drain()
     assert gateway.following().told["history"] > 0
     assert [message.body for message in sent.messages] == [
