@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -135,15 +136,15 @@ class PrefectServer:
             if len(page) < 200:
                 return found
 
-    def states(self) -> dict[str, State]:
-        """Every state that any run was ever in, by its id, out of the server's database."""
+    def states(self) -> list[State]:
+        """Every state that any run was ever in, out of the server's database."""
         database = sqlite3.connect(f"file:{self._folder / 'home' / 'prefect.db'}?mode=ro", uri=True, timeout=20)
         try:
-            flows = database.execute("SELECT id, type, name, 0, 0, 0 FROM flow_run_state").fetchall()
+            flows = database.execute("SELECT id, type, name, timestamp, 0, 0, 0 FROM flow_run_state").fetchall()
             tasks = database.execute(_STATES_OF_TASKS).fetchall()
         finally:
             database.close()
-        return {str(UUID(row[0])): _state(*row) for row in flows + tasks}
+        return [_state(*row) for row in flows + tasks]
 
     def heartbeats(self) -> int:
         """How many heartbeats of flow runs the server has kept."""
@@ -156,7 +157,7 @@ class PrefectServer:
 
 
 _STATES_OF_TASKS = """
-SELECT state.id, state.type, state.name, run.id, run.flow_run_run_count,
+SELECT state.id, state.type, state.name, state.timestamp, run.id, run.flow_run_run_count,
        (SELECT count(*) FROM task_run_state AS earlier WHERE earlier.task_run_id = state.task_run_id
         AND earlier.type = 'RUNNING' AND earlier.timestamp < state.timestamp)
 FROM task_run_state AS state JOIN task_run AS run ON run.id = state.task_run_id
@@ -165,17 +166,17 @@ FROM task_run_state AS state JOIN task_run AS run ON run.id = state.task_run_id
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state a run was in, and the id that a transition into it has."""
+    """A state that a run came into at some time, and the id that a transition into it has."""
 
     id: str
     type: str
-    name: str
+    at: datetime
 
 
-def _state(id: str, type: str, name: str, run_id: str, flow_attempt: int, attempt: int) -> State:
-    if run_id and name == "AwaitingRetry":
-        return State(retry_id(str(UUID(run_id)), flow_attempt, attempt), type, name)
-    return State(str(UUID(id)), type, name)
+def _state(id: str, type: str, name: str, at: str, run_id: str, flow_attempt: int, attempt: int) -> State:
+    is_retry = run_id and name == "AwaitingRetry"
+    found = retry_id(str(UUID(run_id)), flow_attempt, attempt) if is_retry else str(UUID(id))
+    return State(found, type, datetime.fromisoformat(at).replace(tzinfo=UTC))
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

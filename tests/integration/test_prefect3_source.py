@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gateway.app import Gateway
 from tests import environments
-from tests.integration.prefect3_server import PrefectServer, State
+from tests.integration.prefect3_server import PrefectServer
 
 pytestmark = pytest.mark.slow
 
@@ -91,30 +92,37 @@ def told(folder: Path) -> list[str]:
         database.close()
 
 
-def wanted(server: PrefectServer, before: dict[str, State]) -> set[str]:
-    """The ids that transitions into all states since ``before`` have."""
-    return {state.id for id, state in server.states().items() if id not in before}
+def wanted(server: PrefectServer, since: datetime) -> set[str]:
+    """The ids that transitions into all states since then have."""
+    return {state.id for state in server.states() if state.at >= since}
 
 
-def all_is_told(server: PrefectServer, before: dict[str, State], folder: Path, at_least: int) -> bool:
-    ids, states = told(folder), wanted(server, before)
-    assert len(ids) == len(set(ids))
-    return len(states) >= at_least and states == set(ids)
+def expect_all_told(server: PrefectServer, since: datetime, folder: Path, at_least: int) -> None:
+    """Wait until the server has so many states, and the store a transition into each of them, and no other."""
+    deadline = time.monotonic() + 40
+    while True:
+        ids, states = told(folder), wanted(server, since)
+        assert len(ids) == len(set(ids))
+        if len(states) >= at_least and states == set(ids):
+            return
+        missing = [state for state in server.states() if state.id in states - set(ids)]
+        assert time.monotonic() < deadline, f"{len(states)} states, {len(ids)} told, missing {missing[:9]}"
+        time.sleep(0.2)
 
 
 def test_a_burst_of_mapped_tasks_is_told_whole(server, follow, tmp_path) -> None:
-    before = server.states()
+    since = datetime.now(UTC)
     gateway = follow(server)
 
     server.run("burst", "600")
-    until(lambda: all_is_told(server, before, tmp_path / "config", 3 * 600 + 3))
+    expect_all_told(server, since, tmp_path / "config", 3 * 600 + 3)
 
     assert gateway.following().told["sweep"] > 0  # the server drops most of a burst from its stream
-    assert gateway.store.counters()["transitions"] == len(wanted(server, before))
+    assert gateway.store.counters()["transitions"] == len(wanted(server, since))
 
 
 def test_a_flow_goes_on_while_the_server_is_restarted(server, follow, tmp_path, sent) -> None:
-    before = server.states()
+    since = datetime.now(UTC)
     gateway = follow(server)
 
     flow = server.begin("slow", "25", "0.2")
@@ -124,12 +132,12 @@ def test_a_flow_goes_on_while_the_server_is_restarted(server, follow, tmp_path, 
     server.start()
     assert flow.wait(50) == 0
 
-    until(lambda: all_is_told(server, before, tmp_path / "config", 3 * 25 + 3))
-    assert is_following(gateway)
+    expect_all_told(server, since, tmp_path / "config", 3 * 25 + 3)
+    until(lambda: is_following(gateway))
 
 
 def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) -> None:
-    before = server.states()
+    since = datetime.now(UTC)
     folder = declared(write, server)
     first = run_gateway(folder)
     until(lambda: (tmp_path / "gateway.db").exists() and position(folder) > 0)
@@ -143,7 +151,7 @@ def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) 
     second = run_gateway(folder)
 
     try:
-        until(lambda: all_is_told(server, before, folder, 3 * 20 + 3))
+        expect_all_told(server, since, folder, 3 * 20 + 3)
         assert so_far < len(told(folder))
     finally:
         second.terminate()
@@ -168,17 +176,17 @@ def position(folder: Path) -> int:
 
 
 def test_what_a_killed_server_has_lost_is_told_all_the_same(server, follow, tmp_path, sent) -> None:
-    before = server.states()
+    since = datetime.now(UTC)
     follow(server).close()
 
     for _ in range(2):
         server.begin("failing")
-    until(lambda: sum(state.type == "FAILED" for id, state in server.states().items() if id not in before) == 2)
+    until(lambda: sum(state.type == "FAILED" for state in server.states() if state.at >= since) == 2)
     server.stop(signal.SIGKILL)
     server.start()
     gateway = follow(server)
 
-    until(lambda: all_is_told(server, before, tmp_path / "config", 2 * 3))
+    expect_all_told(server, since, tmp_path / "config", 2 * 3)
     gateway.drain()
     assert gateway.following().told["history"] > 0
     assert [message.body for message in sent.messages] == [

@@ -70,7 +70,7 @@ class Session:
         self._began_at, self._contact_at = began_at, time.monotonic()
         self._trouble = ""
         self._is_away = self._left_out = False
-        self._hurry = asyncio.Event()
+        self._hurry, self._answers = asyncio.Event(), asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
         self._chores: set[asyncio.Task[None]] = set()
 
@@ -143,12 +143,7 @@ class Session:
                 self._note_contact()
                 waits.reset()
                 pause = self._written.sweep.total_seconds()
-            await self._pause(pause)
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), seconds)
-        self._hurry.clear()
+            await _pause(self._hurry, pause)
 
     async def _sweep(self) -> None:
         """Read what the server has kept, and note how far once all of it is on the disk."""
@@ -244,7 +239,7 @@ class Session:
             if self._report.connected:
                 self._report.connected = False
                 self._reach.broke()
-            await asyncio.sleep(waits.next())
+            await _pause(self._answers, waits.next())
 
     async def _listen(self, waits: Waits) -> None:
         """Read the stream until it ends, and keep all that was read."""
@@ -326,6 +321,7 @@ class Session:
         self._contact_at, self._report.contact_at = time.monotonic(), datetime.now(UTC)
         if self._trouble:
             self._trouble = ""
+            self._answers.set()
             log.warning("Prefect can be read again", extra={"server": self._server.shown})
         if self._is_away:
             self._is_away = False
@@ -344,6 +340,13 @@ class Session:
             self._is_away = True
             text = f"Prefect cannot be read for {format_roughly(timedelta(seconds=away))}: {trouble}"
             self._notify(Notice("source_away", SOURCE, text))
+
+
+async def _pause(hurry: asyncio.Event, seconds: float) -> None:
+    """Wait, unless ``hurry`` comes."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(hurry.wait(), seconds)
+    hurry.clear()
 
 
 async def _join(queue: asyncio.Queue[str | bytes], reading: asyncio.Task[None]) -> None:
