@@ -47,6 +47,8 @@ from gateway.ops import Ops
 from gateway.reload import Builder, Reloaded, Watcher, describe, watched_paths
 from gateway.rounds import Rounds
 from gateway.rules.template import Rendered, fallback
+from gateway.sources.prefect.follower import Follower
+from gateway.sources.prefect.report import Report
 from gateway.spelling import no_such
 from gateway.store.opening import open_store, opener
 from gateway.store.retention import Retention
@@ -152,6 +154,8 @@ class Gateway:
         self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset), clock)
         self._heartbeat = Heartbeat(lambda: self._ruleset.pulse, self.is_well, self.observers, transport)
         self._rounds = Rounds(lambda: self._ruleset, self._store, self._ops.notify, clock)
+        self._follower = Follower(self, self._ops.notify)
+        self._follows = False
         self._dispatcher.start()
         self._sweeper.start()
         self._heartbeat.follow()
@@ -193,6 +197,20 @@ class Gateway:
             return self._dispatcher.is_alive() and self._store.seconds_since_beat() < LONGEST_SILENCE
         except StoreError:  # it is closed, or cannot be opened in this process
             return False
+
+    # sources
+
+    def follow(self) -> None:
+        """Begin to follow the sources that the configuration declares, and go on as it is edited.
+
+        For a service: inside a flow's process nobody wants a second follower.
+        """
+        self._follows = True
+        self._follower.follow()
+
+    def following(self) -> Report | None:
+        """How following the declared Prefect server goes; ``None`` if none is followed."""
+        return self._follower.report()
 
     # transitions
 
@@ -467,6 +485,8 @@ class Gateway:
         """Have what follows the configuration follow it."""
         self._heartbeat.follow()
         self._rounds.follow()
+        if self._follows:
+            self._follower.follow()
         with suppress(StoreError):
             self._store.announce(self._ruleset.hash)
 
@@ -490,6 +510,7 @@ class Gateway:
         deadline = time.monotonic() + self.drain_seconds
         atexit.unregister(self.close)
         self._watcher.close()
+        self._follower.close()
         self._sweeper.close()
         self._heartbeat.close()
         self._rounds.close()

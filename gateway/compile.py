@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from gateway import channels
 from gateway.channels.base import Channel
 from gateway.config.loader import Loaded
-from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerConfig
+from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerConfig, PrefectConfig
 from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
-from gateway.config.url import is_web_address
+from gateway.config.url import Url, is_web_address
 from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageError, SecretError, TemplateError
 from gateway.format import Format, Severity
 from gateway.rules.expression import Check, compile_check
 from gateway.rules.index import Index
+from gateway.rules.readers import Readers
 from gateway.rules.sugar import Sugar
 from gateway.rules.template import MessageTemplate, Rendered, compile_template
 from gateway.spelling import nearest, no_such
@@ -101,6 +104,31 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class PrefectServer:
+    """``[source.prefect]`` with its secrets filled in.
+
+    Attributes:
+        written: what the configuration says.
+        api: the address of the API, without a ``/`` at its end; it may hold a password.
+        ui: the address of the server's pages.
+        auth: ``user:password``, or ``""``.
+        key: the API key, or ``""``.
+    """
+
+    written: PrefectConfig
+    api: str = field(repr=False)
+    ui: str = field(repr=False)
+    auth: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The address of the API as it may be shown: without user, password and query."""
+        parts = urlsplit(self.api)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@dataclass(frozen=True, slots=True)
 class Ruleset:
     """A compiled configuration, whole and immutable.
 
@@ -109,18 +137,22 @@ class Ruleset:
         handlers: every handler that is not off, in order.
         destinations: every channel by name; groups are opened up.
         index: finds the handlers that match, at a cost that does not grow with their number.
+        readers: the handlers that read what a source may have to fetch.
         problems: what is worth a warning.
         ops: the channels that hear of the gateway's own troubles, groups opened up.
         pulse: whom to tell that we live; ``None`` if nobody.
+        prefect: the Prefect 3 server to follow; ``None`` if there is none.
     """
 
     loaded: Loaded
     handlers: tuple[Handler, ...]
     destinations: Mapping[str, Destination]
     index: Index
+    readers: Readers
     problems: tuple[Problem, ...]
     ops: tuple[str, ...] = ()
     pulse: Pulse | None = None
+    prefect: PrefectServer | None = None
 
     @property
     def hash(self) -> str:
@@ -156,6 +188,14 @@ class Ruleset:
                 return matched[:count]
         return matched
 
+    def reads(self, transition: Transition) -> frozenset[str]:
+        """What handlers that may match read of ``transition`` and its source did not tell: ``"flow.parameters"`` …
+
+        To be fetched before it is told; see :func:`gateway.sources.enrichment.enriched`. Where no handler reads
+        anything of the kind, this costs next to nothing.
+        """
+        return self.readers.reads(transition)
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -182,6 +222,7 @@ def compile_ruleset(
     handlers = work.handlers()
     ops = work.ops()
     pulse = work.pulse() if connect else None
+    prefect = work.prefect() if connect else None
     work.check_references()
     problems = tuple(sorted({*loaded.problems, *work.problems}, key=_by_place))
     if any(problem.severity == "error" for problem in problems):
@@ -191,9 +232,21 @@ def compile_ruleset(
         return Compiled(loaded, None, problems)
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
-    return Compiled(
-        loaded, Ruleset(loaded, live, MappingProxyType(destinations), index, problems, ops, pulse), problems
-    )
+    readers = Readers((handler.check, handler.template.reads) for handler in live)
+    ruleset = Ruleset(loaded, live, MappingProxyType(destinations), index, readers, problems, ops, pulse, prefect)
+    return Compiled(loaded, ruleset, problems)
+
+
+_PREFECT = ("source", "prefect")
+
+
+def _is_usable(address: str) -> bool:
+    """Whether it is a web address with a host, and a port that is one if any."""
+    try:
+        parts = urlsplit(address)
+        return is_web_address(address) and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none
+        return False
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:
@@ -392,6 +445,44 @@ class _Compilation:
             self.error(path, "the address must begin with http:// or https://")
             return None
         return Pulse(address, written.heartbeat_every)
+
+    def prefect(self) -> PrefectServer | None:
+        """The Prefect 3 server to follow."""
+        written = self.config.source.prefect
+        if written is None:
+            return None
+        self._check_extra()
+        api, ui = self._address("api", written.api), self._address("ui", written.ui)
+        auth, key = self._secret("auth", written.auth), self._secret("key", written.key)
+        if auth and ":" not in auth:
+            self.error((*_PREFECT, "auth"), "must be user and password as 'user:password'")
+        if api is None or ui is None or auth is None or key is None:
+            return None
+        return PrefectServer(written, api, ui or api.removesuffix("/api"), auth, key)
+
+    def _check_extra(self) -> None:
+        if missing := [name for name in ("httpx", "websockets") if find_spec(name) is None]:
+            self.error(_PREFECT, f"needs {' and '.join(missing)}: install the extra, pip install 'gateway[prefect]'")
+
+    def _address(self, key: str, written: Url | None) -> str | None:
+        """The web address at ``key`` of the source, ``""`` if there is none, ``None`` if it is wrong."""
+        address = self._secret(key, written)
+        if not address:
+            return address
+        if _is_usable(address):
+            return address.rstrip("/")
+        self.error((*_PREFECT, key), "must be an address such as http://prefect.example.org:4200/api")
+        return None
+
+    def _secret(self, key: str, written: Url | None) -> str | None:
+        """What ``key`` of the source holds, ``""`` if it is not there, ``None`` if it cannot be found out."""
+        if written is None:
+            return ""
+        try:
+            return resolve_url(written, self.loaded.sources.base)
+        except SecretError as error:
+            self.error((*_PREFECT, key), str(error))
+            return None
 
     def check_references(self) -> None:
         """Groups and fallbacks name channels that exist, and nothing goes in circles."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.compile import Ruleset
 from gateway.delivery.clock import Clock
-from gateway.delivery.notice import HANDLER, Notice
+from gateway.delivery.notice import ENDS, HANDLER, Notice
 from gateway.delivery.notification import Notification
 from gateway.delivery.observers import Noticed, Observers
 from gateway.states import Failed, Success
@@ -35,6 +35,9 @@ TITLES = {
     "plugin_stuck": "a channel hangs",
     "overdue": "messages are late",
     "store_nearly_full": "the store is nearly full",
+    "source_away": "a source cannot be read",
+    "source_back": "a source can be read again",
+    "source_left_out": "a part of what happened is not told",
 }
 
 
@@ -62,7 +65,7 @@ class Ops:
         self._lock = threading.Lock()
         self._told: dict[tuple[str, str], float] = {}
         self._untold: dict[tuple[str, str], int] = {}
-        self._down: set[str] = set()
+        self._down: set[tuple[str, str]] = set()
 
     def notify(self, notice: Notice) -> None:
         """Tell whoever ``[gateway] ops`` names. Neither raises nor waits."""
@@ -93,19 +96,19 @@ class Ops:
         """How often the same was not told since it last was; ``None`` if it is not to be told now either."""
         key, now = (notice.kind, notice.subject), self._clock.monotonic()
         with self._lock:
-            if notice.kind == "channel_open":  # to those alone who heard that it was down
-                return 0 if self._has_come_up(notice.subject) else None
+            if notice.is_good:  # to those alone who heard of the trouble
+                return 0 if self._has_ended(ENDS[notice.kind], notice.subject) else None
             if now - self._told.get(key, -QUIET_SECONDS) < QUIET_SECONDS:
                 self._untold[key] = self._untold.get(key, 0) + 1
                 return None
             self._told[key] = now
-            if notice.kind == "channel_parked":
-                self._down.add(notice.subject)
+            if notice.kind in ENDS.values():
+                self._down.add((notice.kind, notice.subject))
             return self._untold.pop(key, 0)
 
-    def _has_come_up(self, channel: str) -> bool:
-        was_down = channel in self._down
-        self._down.discard(channel)
+    def _has_ended(self, kind: str, subject: str) -> bool:
+        was_down = (kind, subject) in self._down
+        self._down.discard((kind, subject))
         return was_down
 
 

@@ -1,6 +1,7 @@
 """Environments of their own for the engines that tests run: each is made on first use and kept for the next time.
 
-An engine's pins are in ``environments/NAME.txt``. ``python -m tests.environments NAME …`` makes them in advance.
+An engine's pins are in ``environments/NAME.txt``, as are those of the linters of deployments.
+``python -m tests.environments`` makes all of them in advance, or those it is given the names of.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -81,5 +83,6 @@ def _call(*command: object) -> None:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:]:
-        interpreter(wanted)
+    with ThreadPoolExecutor() as pool:
+        for made in pool.map(interpreter, sys.argv[1:] or sorted(path.stem for path in PINS.glob("*.txt"))):
+            print(made)

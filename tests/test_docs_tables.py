@@ -54,6 +54,7 @@ from gateway.server.questions import Questions
 from gateway.server.reads import Reads
 from gateway.states import SEVERITIES, STATES, Failed
 from gateway.transition import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, Obj, Transition
+from tests.engine_states import STATE_TABLES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -256,6 +257,7 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("expressions.md", "limits"): limits,
     ("delivery.md", "reasons"): reasons,
     ("architecture.md", "layers"): layers,
+    **{("engines/states.md", name): make for name, make in STATE_TABLES.items()},
     ("operating.md", "metrics"): metrics,
     ("http.md", "routes"): routes,
     ("http.md", "metrics"): http_metrics,
@@ -282,7 +284,7 @@ def test_a_table_says_what_the_code_does(page: str, name: str) -> None:
         assert told == made
 
 
-@pytest.mark.parametrize("page", ["expressions.md", "delivery.md", "architecture.md", "operating.md", "http.md"])
+@pytest.mark.parametrize("page", sorted({page for page, _ in TABLES}))
 def test_every_table_between_marks_is_made_here(page: str) -> None:
     marked = re.findall(r"<!-- begin: (.+) -->", (DOCS / page).read_text())
 

@@ -53,6 +53,7 @@ def run(
         door = _door(config, stack)
         gateway = stack.enter_context(Gateway(config, on_reload=_tell))
         server = None if door is None else Server(gateway, door, on_failure=ended.set).start()
+        gateway.follow()
         _tell_start(config, gateway, server)
         gc.freeze()  # see _spare_the_collector; there is hardly any garbage yet
         ended.wait()
@@ -105,6 +106,8 @@ def _tell_start(config: Path, gateway: Gateway, server: Server | None) -> None:
     say(f"Store: {in_balance(total(gateway.store.ledger()))}")
     if server is not None:
         say(f"Listening on {server.url}")
+    if ruleset.prefect is not None:
+        say(f"Following Prefect at {ruleset.prefect.shown}")
     say("Edits take effect when saved. Ctrl-C ends.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -15,8 +15,21 @@ HANDLER = "(gateway)"
 """Stands in the store where other deliveries have their handler's name: our own messages to our operators."""
 
 NoticeKind = Literal[
-    "reload_refused", "channel_parked", "channel_open", "dead_letter", "plugin_stuck", "overdue", "store_nearly_full"
+    "reload_refused",
+    "channel_parked",
+    "channel_open",
+    "dead_letter",
+    "plugin_stuck",
+    "overdue",
+    "store_nearly_full",
+    "source_away",
+    "source_back",
+    "source_left_out",
 ]
+
+
+ENDS: Mapping[NoticeKind, NoticeKind] = {"channel_open": "channel_parked", "source_back": "source_away"}
+"""Notices of an end of trouble, each with that of the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,7 @@ class Notice:
     @property
     def is_good(self) -> bool:
         """Whether trouble is over, not begun."""
-        return self.kind == "channel_open"
+        return self.kind in ENDS
 
 
 def dead_letter(record: Record) -> Notice:

@@ -116,6 +116,7 @@ class Metrics:
             last_reload=self._reloaded[0],
             last_success=self._reloaded[1],
             is_well=is_open and gateway.is_well(),
+            prefect=gateway.following(),
         )
 
     def _ask_store(self) -> Standing:

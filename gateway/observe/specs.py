@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.delivery.breaker import BreakerState
 from gateway.delivery.lane import LaneReport
 from gateway.observe.counting import LABELS, Labels, Names
+from gateway.sources.prefect.report import WAYS, Report
 from gateway.store.room import Room
 from gateway.store.rows import LedgerLine
 from gateway.store.standing import Standing
@@ -36,6 +37,7 @@ class View:
     last_reload: bool
     last_success: float
     is_well: bool
+    prefect: Report | None = None
 
 
 Value = tuple[Labels, float]
@@ -130,6 +132,15 @@ def _plain(value: Callable[[View], float]) -> Read:
     return lambda view: [((), float(value(view)))]
 
 
+def _of_prefect(value: Callable[[Report, View], Iterable[Value]]) -> Read:
+    """Nothing, while no Prefect server is followed."""
+    return lambda view: () if view.prefect is None else value(view.prefect, view)
+
+
+def _seconds_since(at: datetime | None, view: View) -> Iterable[Value]:
+    return () if at is None else [((), max(0.0, (view.now - at).total_seconds()))]
+
+
 def _known(value: Callable[[View], float | None]) -> Read:
     return lambda view: () if (found := value(view)) is None else [((), float(found))]
 
@@ -173,6 +184,48 @@ METRICS: tuple[Spec, ...] = (
         "From the occurrence, by the source's clock, to delivery",
     ),
     _counted("gateway_refused_events_total", "counter", "refused", "Events of sources that were not understood"),
+    _asked(
+        "gateway_prefect_stream_connected",
+        "gauge",
+        (),
+        "1 if the stream of events of the followed Prefect server is open",
+        _of_prefect(lambda report, view: [((), float(report.connected))]),
+    ),
+    _asked(
+        "gateway_prefect_sweeps_total",
+        "counter",
+        ("result",),
+        "Readings of the followed server's history, and how they went",
+        _of_prefect(lambda report, view: [((result,), float(report.sweeps[result])) for result in ("ok", "failed")]),
+    ),
+    _asked(
+        "gateway_prefect_transitions_total",
+        "counter",
+        ("way",),
+        "Transitions of the followed server, by what told them first",
+        _of_prefect(lambda report, view: [((way,), float(report.told[way])) for way in WAYS]),
+    ),
+    _asked(
+        "gateway_prefect_undetailed_transitions_total",
+        "counter",
+        (),
+        "Transitions told without details that a handler reads, since the server did not give them in time",
+        _of_prefect(lambda report, view: [((), float(report.undetailed))]),
+    ),
+    _asked(
+        "gateway_prefect_position_lag_seconds",
+        "gauge",
+        (),
+        "How long ago what is noted as read of the followed server's history ends",
+        _of_prefect(lambda report, view: _seconds_since(report.position, view)),
+    ),
+    _asked(
+        "gateway_prefect_last_contact_seconds",
+        "gauge",
+        (),
+        "How long ago the followed server last answered",
+        _of_prefect(lambda report, view: _seconds_since(report.contact_at, view)),
+    ),
     _counted(
         "gateway_late_records_total",
         "counter",

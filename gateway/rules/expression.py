@@ -14,6 +14,7 @@ from gateway.inprocess import observe
 from gateway.rules.lowering import Lowered, Lowering, prologue
 from gateway.rules.needs import ALL_CELLS, KIND_CELLS, Need, need_of
 from gateway.rules.nothing import BUILTINS
+from gateway.rules.reads import NO_READS, may_read, reads_of
 from gateway.rules.schema import Root, roots
 from gateway.rules.sugar import Sugar
 from gateway.rules.syntax import error_at, operands, parse_expression
@@ -36,10 +37,11 @@ _environment = ExpressionEnvironment()
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One of the conditions that must all hold: how it is computed, and what it needs."""
+    """One of the conditions that must all hold: how it is computed, what it needs, and what it reads to be fetched."""
 
     lowered: Lowered
     need: Need
+    reads: frozenset[str] = NO_READS
 
 
 class Check:
@@ -65,6 +67,11 @@ class Check:
     def code(self) -> str:
         """The condition as one Python expression."""
         return " and ".join(part.lowered.text for part in self.parts) or "True"
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What it reads that a source may have to fetch."""
+        return NO_READS.union(*(part.reads for part in self.parts))
 
     def __call__(self, state: Any) -> bool:
         """Whether it holds for a new state, ours or Prefect 1's, of which nothing else is known."""
@@ -154,8 +161,9 @@ def _conditions(source: str | None, on: Kind | None, sugar: Sugar) -> Iterator[C
         yield Condition(Lowering(scope, limited=False).lower(expression), need_of(expression))
     if source is not None:
         expression, lowering = _parsed(source), Lowering(scope, source)
+        reads = may_read(source)
         for part in operands(expression) if isinstance(expression, nodes.And) else [expression]:
-            yield Condition(lowering.lower(part), need_of(part))
+            yield Condition(lowering.lower(part), need_of(part), reads_of([part]) if reads else NO_READS)
 
 
 def _parsed(source: str) -> nodes.Expr:

@@ -152,10 +152,10 @@ def need_of(node: nodes.Node) -> Need:
 
 def _of_comparison(left: nodes.Expr, operand: nodes.Operand) -> Need:
     if operand.op == "in" and isinstance(left, nodes.Const):
-        return _of_tag(_path(operand.expr), left.value)
+        return _of_tag(path_of(operand.expr), left.value)
     if operand.op == "eq" and isinstance(left, nodes.Const):
         left, operand = operand.expr, nodes.Operand("eq", left)
-    path, values = _path(left), _texts(operand)
+    path, values = path_of(left), _texts(operand)
     if path is None or values is None:
         return ANYTHING
     if path in _MASKS:
@@ -187,7 +187,7 @@ def _read(path: tuple[str, ...]) -> str | None:
 
 
 def _of_test(node: nodes.Test) -> Need:
-    path = _path(node.node)
+    path = path_of(node.node)
     if path is None:
         return ANYTHING
     if path == ("state",):
@@ -200,7 +200,7 @@ def _of_test(node: nodes.Test) -> Need:
 
 
 def _of_call(method: nodes.Getattr, arguments: list[nodes.Expr]) -> Need:
-    path = _path(method.node)
+    path = path_of(method.node)
     if path == ("state",) and method.attr.startswith("is_"):
         return _of_state(method.attr.removeprefix("is_"))
     if path is not None and method.attr == "startswith" and (prefix := _one_text(arguments)) is not None:
@@ -225,7 +225,7 @@ def _globbed(glob: str) -> Texts:
     return Texts.of(prefixes=[glob[: min(wild)]]) if wild else Texts.of([glob])
 
 
-def _path(node: nodes.Node) -> tuple[str, ...] | None:
+def path_of(node: nodes.Node) -> tuple[str, ...] | None:
     """``("flow", "name")`` for the node that reads it; the new state has two names."""
     match node:
         case nodes.Name():
@@ -236,7 +236,7 @@ def _path(node: nodes.Node) -> tuple[str, ...] | None:
             pass
         case _:
             return None
-    owner = _path(node.node)
+    owner = path_of(node.node)
     return None if owner is None else (*owner, key)
 
 

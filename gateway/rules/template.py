@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from gateway.errors import RenderError, TemplateError
 from gateway.format import Format
 from gateway.rules.escape import one_line, plain_text
+from gateway.rules.reads import NO_READS, may_read, reads_of
 from gateway.rules.schema import READERS, STR, roots
 from gateway.rules.scope import Scope
 from gateway.rules.statements import Statements, Writer
-from gateway.rules.template_parts import Body, Source, bodies, in_place
+from gateway.rules.template_parts import Body, Part, Source, bodies, in_place
 from gateway.rules.values import MissingKey
 from gateway.transition import Kind, Transition, text_of
 
@@ -38,10 +39,12 @@ class MessageTemplate:
     Attributes:
         source: what it was made of.
         untyped: how many keys of untyped data it uses, which could not be checked.
+        reads: what it reads that a source may have to fetch.
     """
 
     source: Source
     untyped: int = field(compare=False)
+    reads: frozenset[str] = field(compare=False)
     _title: Writer = field(repr=False, compare=False)
     _message: Writer = field(repr=False, compare=False)
 
@@ -154,7 +157,13 @@ def _compiled(source: Source) -> MessageTemplate:
     if problems:
         problems[0].others = tuple(problems[1:])
         raise problems[0]
-    return MessageTemplate(source, untyped_title + untyped_message, title, message)
+    return MessageTemplate(source, untyped_title + untyped_message, _reads(source, parts), title, message)
+
+
+def _reads(source: Source, parts: Mapping[Part, Body]) -> frozenset[str]:
+    if not any(map(may_read, (source.title, source.message, source.file))):  # the defaults do not
+        return NO_READS
+    return reads_of(node for body in parts.values() for node in body.statements)
 
 
 def _writer(body: Body, on: Kind | None, problems: list[TemplateError]) -> tuple[Writer, int]:

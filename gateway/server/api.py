@@ -12,6 +12,7 @@ from starlette.responses import Response
 from gateway.observe import CONTENT_TYPE, Metrics
 from gateway.server.access import Access
 from gateway.server.answers import Answer
+from gateway.server.events import Events
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.models import (
@@ -21,9 +22,11 @@ from gateway.server.models import (
     DeliveryPage,
     DeliveryQuery,
     Description,
+    EventsTaken,
     Explanation,
     Invalid,
     Ledger,
+    NoEventTaken,
     NoOrders,
     NothingTaken,
     NotReady,
@@ -41,7 +44,8 @@ from gateway.server.openapi import document
 from gateway.server.orders import Orders
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
-from gateway.server.routes import Route, Work
+from gateway.server.routes import JSON_OR_ARRAY, JSON_OR_LINES, Route, Work
+from gateway.sources.openlineage.events import LineageEvent
 from gateway.sources.payload import TransitionPayload
 
 V1 = "/api/v1"
@@ -65,6 +69,7 @@ def _intake(intake: Intake) -> Iterator[Route]:
         "What is accepted is on the disk when the answer comes.",
         body=TransitionPayload,
         answers={202: Taken, 400: Refusal, 413: Refusal, 415: Refusal, 422: NothingTaken, 429: Refusal, 503: Refusal},
+        body_types=JSON_OR_LINES,
     )
 
 
@@ -177,6 +182,29 @@ def _health(health: Health) -> Iterator[Route]:
         name="ready",
         summary="Whether transitions can be taken now, and why not.",
         answers={200: Ready, 503: NotReady},
+    )
+
+
+def lineage_route(events: Events) -> Route:
+    """The route to which clients of OpenLineage send."""
+    return Route(
+        "POST",
+        f"{V1}/lineage",
+        events,
+        "token or signature",
+        name="takeLineage",
+        summary="Take an event of OpenLineage, or an array of them.",
+        body=LineageEvent,
+        answers={
+            200: EventsTaken,
+            201: EventsTaken,
+            400: Refusal,
+            413: Refusal,
+            415: Refusal,
+            422: NoEventTaken,
+            503: Refusal,
+        },
+        body_types=JSON_OR_ARRAY,
     )
 
 

@@ -65,6 +65,12 @@ class Taken(Told):
     errors: tuple[Wrong, ...] = Field(default=(), description="those that were not taken")
 
 
+class EventsTaken(Taken):
+    """What became of the events of a request; all that was accepted is on the disk."""
+
+    ignored: int = Field(ge=0, description="how many told of no change of a state, or of none that is declared")
+
+
 # transitions and deliveries
 
 
@@ -409,6 +415,15 @@ class NothingTaken(Refusal):
 
     accepted: Literal[0]
     duplicates: Literal[0]
+    errors: tuple[Wrong, ...]
+
+
+class NoEventTaken(Refusal):
+    """No event of the request was understood."""
+
+    accepted: Literal[0]
+    duplicates: Literal[0]
+    ignored: Literal[0]
     errors: tuple[Wrong, ...]
 
 

@@ -1,0 +1,1 @@
+"""Prefect 3 as a source: what its server tells about runs, made transitions."""

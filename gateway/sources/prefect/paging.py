@@ -1,0 +1,60 @@
+"""Paging: state changes in the order they occurred, page by page, whatever is written meanwhile.
+
+The server's own pages are counted off, and so repeat or skip what others insert or delete between two questions. So
+each question asks from the last instant of the answer before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.sources.prefect.api import LARGEST_PAGE, Api, Page, TooLargeError
+from gateway.sources.prefect.filters import changes
+
+
+async def pages(api: Api, since: datetime) -> AsyncIterator[Sequence[Any]]:
+    """The events from ``since`` on, that instant included. Some come twice: each page begins where the last ended."""
+    page = await _ask(api, since)
+    while True:
+        yield page.events
+        if not page.token or not page.events:
+            return
+        last = latest(page.events)
+        if last is not None and last > since:
+            since = last
+            page = await _ask(api, since)
+        else:  # a whole page of one instant: asking from there would give it again for ever
+            page = await api.events_behind(page.token)
+
+
+async def _ask(api: Api, since: datetime) -> Page:
+    """A page; a smaller one if the events are too large to come together."""
+    limit = LARGEST_PAGE
+    while True:
+        try:
+            return await api.events(changes(since), limit)
+        except TooLargeError:
+            if limit == 1:
+                raise
+            limit = max(1, limit // 7)
+
+
+def latest(events: Sequence[Any]) -> datetime | None:
+    """When the last of ``events`` occurred, as far as they tell."""
+    return max((at for event in events if (at := occurred_at(event)) is not None), default=None)
+
+
+def occurred_at(event: Any) -> datetime | None:
+    """When ``event`` occurred; ``None`` if it does not tell."""
+    return instant(event.get("occurred")) if isinstance(event, dict) else None
+
+
+def instant(text: object) -> datetime | None:
+    """The time that ``text`` tells; ``None`` if it tells none."""
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

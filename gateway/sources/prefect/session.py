@@ -1,0 +1,361 @@
+"""Session: one Prefect server being followed, as one declaration says; all of it in one event loop.
+
+Three ways lead to the same transitions, and the store keeps each once: the stream (at once, and lossy), the sweep (all
+the server has kept, a few seconds later), and the states of runs (where the server itself has lost events).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.compile import PrefectServer
+from gateway.config.duration import format_roughly
+from gateway.delivery.notice import Notice, Notify
+from gateway.errors import SourceError, StoreClosedError, StoreError
+from gateway.sources.prefect.api import Api
+from gateway.sources.prefect.details import Details
+from gateway.sources.prefect.filters import changes
+from gateway.sources.prefect.gaps import Gap, Gaps, RunKind, made_at
+from gateway.sources.prefect.keeper import Keeper, Sink
+from gateway.sources.prefect.mapping import SOURCE
+from gateway.sources.prefect.names import Names
+from gateway.sources.prefect.paging import latest, pages
+from gateway.sources.prefect.reach import Look, Reach
+from gateway.sources.prefect.recovery import Recovery
+from gateway.sources.prefect.report import Report
+from gateway.sources.prefect.stream import Stream, event_of
+from gateway.sources.prefect.vigil import Search, Vigil
+from gateway.sources.prefect.waits import Waits
+from gateway.store.rows import Position
+from gateway.transition import Transition
+
+log = logging.getLogger("gateway.prefect")
+
+AWAY = timedelta(minutes=3)
+"""Operators hear of a server that has not answered for so long."""
+
+PAGES_AT_A_TIME = 8
+"""Pages that are on their way into the store; the next one is read when there are fewer."""
+
+EVENTS_AT_A_TIME = 500
+"""Events of the stream that go into the store together, at most; as many more are read ahead."""
+
+VIGIL_SECONDS = 5.0
+"""How often silent runs are looked for, at most; more often where runs may be silent for less than that."""
+
+
+class Session:
+    """Follows one server until it is cancelled.
+
+    Args:
+        server: which.
+        sink: where transitions go.
+        report: what is written of how it goes.
+        notify: told of what operators should hear of.
+        began_at: since when the gateway follows anything, for a server that was never followed before.
+        is_first: whether it is the first since then; ``from = "now"`` counts for that alone.
+    """
+
+    def __init__(
+        self, server: PrefectServer, sink: Sink, report: Report, notify: Notify, began_at: datetime, is_first: bool
+    ) -> None:
+        self._server, self._written, self._sink = server, server.written, sink
+        self._report, self._notify, self._is_first = report, notify, is_first
+        self._began_at, self._contact_at = began_at, time.monotonic()
+        self._trouble = ""
+        self._is_away = self._left_out = False
+        self._hurry, self._answers = asyncio.Event(), asyncio.Event()
+        self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Follow.
+
+        Raises:
+            StoreClosedError: the gateway is ending.
+        """
+        async with Api(self._server) as self._api:
+            names = Names(self._api)
+            details = Details(self._api, lambda: self._sink.ruleset, self._report)
+            self._keeper = Keeper(self._sink, self._server.ui, self, details.begin)
+            self._keeper.told = self._report.told
+            self._recovery = Recovery(self._api, self._keeper, names)
+            self._search = Search(self._api, self._vigil, names, self._written.lost_after)
+            self._reach = await self._begin()
+            self._report.position = None
+            await self._advance()
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._sweeping())
+                self._group.create_task(self._streaming())
+                self._group.create_task(self._watching())
+
+    # the beginning
+
+    async def _begin(self) -> Reach:
+        """Where to begin, once the server answers."""
+        waits = Waits()
+        while True:
+            try:
+                await self._api.events(changes(datetime.now(UTC)), 1)
+                known = await asyncio.to_thread(self._sink.store.position, SOURCE)
+                break
+            except StoreClosedError:
+                raise
+            except (SourceError, StoreError) as error:
+                self._note_trouble(error)
+                await asyncio.sleep(waits.next())
+        self._note_contact()
+        begins_here = known is None or (self._written.begin == "now" and self._is_first)
+        start = self._began_at + (self._api.now() - datetime.now(UTC)) if begins_here or known is None else known.until
+        reach = Reach(min(start, self._api.now()), self._written.overlap, self._written.max_age)
+        if begins_here:
+            reach.begin_here()
+        self._tell_beginning(reach, begins_here)
+        return reach
+
+    def _tell_beginning(self, reach: Reach, begins_here: bool) -> None:
+        where = {"server": self._server.shown, "since": reach.position.isoformat(timespec="seconds")}
+        if begins_here:
+            log.info("Prefect is followed from now on", extra=where)
+        else:
+            log.info("Prefect is followed from where it was left", extra=where)
+
+    # the sweep
+
+    async def _sweeping(self) -> None:
+        waits = Waits()
+        while True:
+            try:
+                await self._sweep()
+            except SourceError as error:
+                self._report.sweeps["failed"] += 1
+                self._reach.broke()
+                self._note_trouble(error)
+                pause = waits.next()
+            else:
+                self._report.sweeps["ok"] += 1
+                self._note_contact()
+                waits.reset()
+                pause = self._written.sweep.total_seconds()
+            await _pause(self._hurry, pause)
+
+    async def _sweep(self) -> None:
+        """Read what the server has kept, and note how far once all of it is on the disk."""
+        look = self._reach.look(self._api.now(), time.monotonic())
+        self._tell_left_out(self._reach.left_out(look.now))
+        last = await self._read(look)
+        if self._reach.done(look, last):
+            self._begin_chore(self._recovery.look(look.since))
+        if missing := [*self._gaps.due(look.at)]:
+            self._begin_chore(self._fill(missing, self._reach.earliest(look.now)))
+        await self._advance()
+
+    async def _read(self, look: Look) -> datetime | None:
+        """Have everything kept that ``look`` means; when the last of it occurred."""
+        last: datetime | None = None
+        keeping: set[asyncio.Task[None]] = set()
+        try:
+            async for events in pages(self._api, look.since):
+                last = max((at for at in (last, latest(events)) if at is not None), default=None)
+                keeping.add(asyncio.create_task(self._keeper.keep(events, "sweep")))
+                if len(keeping) >= PAGES_AT_A_TIME:
+                    done, keeping = await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+                    _raise_first(done)
+        finally:
+            if keeping:
+                done, _ = await asyncio.wait(keeping)
+                _raise_first(done)
+        return last
+
+    def _tell_left_out(self, left_out: timedelta) -> None:
+        """Say once that something is too old to be told, and for how long it happened."""
+        was_told, self._left_out = self._left_out, bool(left_out)
+        if was_told or not left_out:
+            return
+        text = (
+            f"What happened on {self._server.shown} for {format_roughly(left_out)} is not told: the gateway was away, "
+            f"and it is older than max_age allows."
+        )
+        log.warning("what is older than max_age is left out", extra={"seconds": round(left_out.total_seconds())})
+        self._notify(Notice("source_left_out", SOURCE, text))
+
+    async def _advance(self) -> None:
+        if self._chores or self._reach.kept == self._report.position:
+            return
+        try:
+            await asyncio.wrap_future(self._sink.store.advance(Position(SOURCE, self._reach.kept)))
+        except StoreClosedError:
+            raise
+        except StoreError as error:
+            log.warning("how far Prefect was read could not be noted", extra={"error": str(error)})
+            return
+        self._report.position = self._reach.kept
+
+    # what the server has lost
+
+    def _begin_chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what takes long beside the sweeps. Until it is done, the position stays."""
+        chore = self._group.create_task(self._done_or_put_off(work))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _done_or_put_off(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except SourceError as error:
+            self._note_trouble(error)
+            self._reach.broke()
+
+    async def _fill(self, gaps: Sequence[Gap], earliest: datetime) -> None:
+        """Ask for the states of runs of which an event is missing."""
+        for gap in gaps:
+            made = made_at(gap.id)
+            if gap.id in self._keeper.known or made is None or made < earliest:
+                continue
+            try:
+                is_kept = await asyncio.to_thread(self._sink.store.transition, gap.id) is not None
+            except StoreClosedError:
+                raise
+            except StoreError:
+                is_kept = False
+            if not is_kept:
+                await self._recovery.look_at(gap.kind, gap.run_id, earliest)
+
+    # the stream
+
+    async def _streaming(self) -> None:
+        waits = Waits()
+        while True:
+            try:
+                await self._listen(waits)
+            except SourceError as error:
+                log.info("the stream of events broke and is opened again", extra={"error": str(error)})
+            if self._report.connected:
+                self._report.connected = False
+                self._reach.broke()
+            await _pause(self._answers, waits.next())
+
+    async def _listen(self, waits: Waits) -> None:
+        """Read the stream until it ends, and keep all that was read."""
+        queue: asyncio.Queue[str | bytes] = asyncio.Queue(EVENTS_AT_A_TIME)
+        keeping = asyncio.create_task(self._keep_streamed(queue))
+        reading = asyncio.create_task(self._read_stream(queue, waits))
+        kept = asyncio.create_task(_join(queue, reading))
+        try:
+            await asyncio.wait({keeping, kept}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                keeping.result()
+            kept.result()
+        finally:
+            for task in (reading, keeping, kept):
+                task.cancel()
+            await asyncio.gather(reading, keeping, kept, return_exceptions=True)
+
+    async def _read_stream(self, queue: asyncio.Queue[str | bytes], waits: Waits) -> None:
+        """Read until the stream ends. While the store is behind, no more is read than fits the queue."""
+        async for message in Stream(self._api).messages():
+            if message:
+                await queue.put(message)
+            else:
+                self._report.connected = True
+                waits.reset()
+                self._reach.broke()
+                self._hurry.set()
+
+    async def _keep_streamed(self, queue: asyncio.Queue[str | bytes]) -> None:
+        while True:
+            messages = [await queue.get()]
+            while len(messages) < EVENTS_AT_A_TIME and not queue.empty():
+                messages.append(queue.get_nowait())
+            events = []
+            for message in messages:
+                try:
+                    events.append(event_of(message))
+                except (ValueError, RecursionError):
+                    await self._keeper.keep_text(message, "a message of the stream that holds no event")
+            await self._keeper.keep(events, "stream")
+            for _ in messages:
+                queue.task_done()
+
+    # runs that are lost
+
+    async def _watching(self) -> None:
+        """Look for runs that are lost, until there is an end to all of it."""
+        if not self._written.lost_after:
+            return
+        is_seeded = False
+        while True:
+            try:
+                if not is_seeded:
+                    await self._search.seed()
+                    self._vigil.put_off(self._api.now() + self._written.overlap)
+                    is_seeded = True
+                for transition in await self._search.lost(self._api.now()):
+                    await self._keeper.keep_transitions([transition], "heartbeats")
+            except SourceError:
+                self._vigil.put_off(self._api.now() + self._written.lost_after)
+            await asyncio.sleep(min(VIGIL_SECONDS, self._written.lost_after.total_seconds() / 4))
+
+    def heard(self, run_id: str, at: datetime) -> None:
+        """A flow run is alive."""
+        self._vigil.heard(run_id, at)
+
+    def saw(self, transition: Transition, event: Mapping[str, Any]) -> None:
+        """A run came into a state."""
+        self._vigil.saw(transition)
+        if event.get("follows") not in self._keeper.known:
+            kind: RunKind = "task_run" if transition.kind == "task" else "flow_run"
+            self._gaps.note(event, kind, transition.obj.run_id, time.monotonic())
+        else:
+            self._gaps.came(transition.id)
+
+    # contact
+
+    def _note_contact(self) -> None:
+        self._contact_at, self._report.contact_at = time.monotonic(), datetime.now(UTC)
+        if self._trouble:
+            self._trouble = ""
+            self._answers.set()
+            log.warning("Prefect can be read again", extra={"server": self._server.shown})
+        if self._is_away:
+            self._is_away = False
+            text = f"The Prefect server at {self._server.shown} answers again. What happened meanwhile is read now."
+            self._notify(Notice("source_back", SOURCE, text))
+
+    def _note_trouble(self, error: Exception) -> None:
+        """Log a change, not every try; tell operators when it lasts."""
+        trouble = str(error)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("Prefect cannot be read now; it is tried again", extra={"error": trouble})
+        away = time.monotonic() - self._contact_at
+        self._vigil.put_off(self._api.now() + self._written.lost_after)
+        if away >= AWAY.total_seconds() and not self._is_away:
+            self._is_away = True
+            text = f"Prefect cannot be read for {format_roughly(timedelta(seconds=away))}: {trouble}"
+            self._notify(Notice("source_away", SOURCE, text))
+
+
+async def _pause(hurry: asyncio.Event, seconds: float) -> None:
+    """Wait, unless ``hurry`` comes."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(hurry.wait(), seconds)
+    hurry.clear()
+
+
+async def _join(queue: asyncio.Queue[str | bytes], reading: asyncio.Task[None]) -> None:
+    """Wait until ``reading`` has ended and all it read is kept; raise what ended it."""
+    await asyncio.wait({reading})
+    await queue.join()
+    reading.result()
+
+
+def _raise_first(done: set[asyncio.Task[None]]) -> None:
+    for task in done:
+        task.result()
