@@ -12,6 +12,7 @@ The tree::
     ├── PayloadError         an event cannot be understood; lists what is wrong with it
     ├── DeliveryError        a ``required`` notification was not delivered
     ├── ListenError          the server cannot listen where it was told to
+    ├── ClientError          a client cannot be made as it was told to; says why, never shows the token
     └── StoreError           the store cannot take or give rows
         ├── StoreFullError   no room on the disk
         ├── StoreSlowError   a question took longer than it may
@@ -100,6 +101,10 @@ class DeliveryError(GatewayError):
 
 class ListenError(GatewayError):
     """The server cannot listen where it was told to."""
+
+
+class ClientError(GatewayError):
+    """A client cannot be made as it was told to. The message never holds the token."""
 
 
 class StoreError(GatewayError):
