@@ -1,6 +1,6 @@
 """Flows of Prefect 3 with our hooks on them; run by test_prefect3_hooks.py in an environment that has Prefect.
 
-``python prefect3_flows.py FILE SCENARIO …`` appends what the hooks tell to FILE, as lines of JSON.
+``python prefect3_hooked.py FILE SCENARIO …`` appends what the hooks tell to FILE, as lines of JSON.
 """
 
 from __future__ import annotations
