@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import functools
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -21,6 +24,7 @@ from gateway.prefect.objects import observe, observe_retry
 from gateway.prefect.reach import reached
 from gateway.transition import Transition
 
+ROOT = str(Path(__file__).parents[3])
 MOMENT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -375,3 +379,18 @@ def test_hooks_and_conditions_travel_to_other_processes(hooks: Hooks) -> None:
 
     assert condition(Task(extract), run_of_task(), state()) is True
     assert pickle.loads(pickle.dumps(hooks)).of_flow
+
+
+def test_the_standard_library_is_all_it_needs() -> None:
+    """Prefect 3 and the gateway need different versions of the same packages: hooks must do without."""
+    program = "import sys, gateway.prefect; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({ROOT!r}); {program}"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+
+    foreign = set(ast.literal_eval(done.stdout)) - sys.stdlib_module_names - {"gateway", "__main__"}
+    assert {name for name in foreign if not name.startswith("_")} == set()
