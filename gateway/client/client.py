@@ -73,7 +73,7 @@ class Client:
         root = Path(spool or os.environ.get(SPOOL_VARIABLE) or _default_spool()).expanduser().absolute()
         self._assemble(address, token, root, limit, sync, None if cafile is None else str(Path(cafile).absolute()))
         self._spool.probe()
-        if self._spool.has_others():
+        if self._spool.others():
             self._sender.wake()
 
     def _assemble(
@@ -159,6 +159,10 @@ class Client:
         """How many transitions of this process wait in its files."""
         return self._spool.waiting()
 
+    def files_of_others(self) -> int:
+        """How many files wait here that other processes have written, alive or gone; the latter are sent from here."""
+        return self._spool.others()
+
     @property
     def lost(self) -> int:
         """How many transitions this process gave up, because neither disk nor memory had room."""
@@ -171,9 +175,14 @@ class Client:
 
     # the end
 
-    def flush(self, timeout: float = END_SECONDS) -> bool:
-        """Wait until the gateway has everything of this process, ``timeout`` seconds at most; whether it has."""
-        return self._sender.flush(timeout)
+    def flush(self, timeout: float = END_SECONDS, *, patient: bool = True) -> bool:
+        """Wait until the gateway has everything of this process, ``timeout`` seconds at most; whether it has.
+
+        Args:
+            timeout: seconds.
+            patient: go on trying while the gateway is away; else the first failed attempt ends it.
+        """
+        return self._sender.flush(timeout, patient=patient)
 
     def close(self, timeout: float = END_SECONDS) -> bool:
         """Send what waits, within ``timeout`` seconds, then stop. Safe to call twice.

@@ -76,7 +76,7 @@ class Sender:
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._staffing, self._turn = threading.Lock(), threading.Lock()
-        self._wanted = threading.Event()
+        self._wanted, self._hurried = threading.Event(), threading.Event()
         self._progress = threading.Condition()
         self._failures = 0
         self._closed = False
@@ -88,7 +88,7 @@ class Sender:
         """There is something to send. Costs next to nothing, and never waits."""
         if self._thread is None:
             self._staff()
-        if not self._failures and not self._wanted.is_set():  # in trouble, it is tried at its time
+        if not self._wanted.is_set():
             self._wanted.set()
 
     def _staff(self) -> None:
@@ -146,10 +146,14 @@ class Sender:
         return self.is_idle
 
     def _wait(self, seconds: float) -> None:
-        self._wanted.set()
+        self._hurry()
         with self._progress:
             if not self.is_idle:
                 self._progress.wait(seconds)
+
+    def _hurry(self) -> None:
+        self._hurried.set()
+        self._wanted.set()
 
     def _send_here(self, deadline: float) -> None:
         """Where no thread can be started."""
@@ -161,7 +165,7 @@ class Sender:
     def close(self, seconds: float) -> None:
         """Send no more; an attempt in progress is waited for, ``seconds`` at most."""
         self._closed = True
-        self._wanted.set()
+        self._hurry()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)
 
@@ -170,7 +174,9 @@ class Sender:
     def _run(self) -> None:
         while not self._closed:
             self._wanted.clear()
-            self._wanted.wait(self._work())
+            self._hurried.clear()
+            seconds = self._work()
+            (self._hurried if self._failures else self._wanted).wait(seconds)  # in trouble, new ones can wait
         self._wire.close()
 
     def _work(self) -> float:

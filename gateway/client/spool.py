@@ -140,9 +140,10 @@ class Spool:
 
     # what others have left
 
-    def has_others(self) -> bool:
-        """Whether there are files of other processes, alive or gone."""
-        return next(self._others(), None) is not None
+    def others(self) -> int:
+        """How many files of other processes there are, alive or gone."""
+        with self._lock:
+            return len(list(self._others()))
 
     def orphan(self) -> Segment | None:
         """The oldest file of a process that is gone, which is ours from now on; ``None`` if there is none."""

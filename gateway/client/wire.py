@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - now: a child that is forked while a thread imports it never can
 import http.client
 import re
 import ssl

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import trustme
 
-from gateway import Task, states
+from gateway import Flow, Task, states
 from gateway.client import Client
 from gateway.client.segment import Segment
 from gateway.errors import ClientError
@@ -56,8 +56,9 @@ def files(spool: Path) -> list[Path]:
 
 def left_behind(url: str, spool: Path, *messages: str) -> Path:
     """The file of a process that is gone and has sent nothing."""
-    with Client(AWAY, spool=spool) as client:
-        tell(client, *messages)
+    client = Client(AWAY, spool=spool)
+    tell(client, *messages)
+    client.close(0)
     (old,) = files(spool)
     with Client(url, spool=spool) as other:
         folder = Path(other.folder)
@@ -65,14 +66,14 @@ def left_behind(url: str, spool: Path, *messages: str) -> Path:
     return old.rename(folder / old.name)
 
 
-def test_a_task_that_has_it_attached_is_told_of(sidecar: Sidecar, spool: Path) -> None:
+def test_a_task_that_has_it_attached_is_told_of_as_it_runs(sidecar: Sidecar, spool: Path) -> None:
     sidecar.start()
     with Client(sidecar.url, spool=spool) as client:
-        Task("load", state_handlers=[client]).run()
+        Flow("etl", tasks=[Task("load", state_handlers=[client])]).run()
 
-    assert [(one.obj.name, one.old_state.type, one.state.type) for one in sidecar.taken() if one.old_state] == [
-        ("load", "Pending", "Running"),
-        ("load", "Running", "Success"),
+    assert [(one.flow.name, one.obj.name, one.old_state.type, one.state.type) for one in sidecar.taken()] == [
+        ("etl", "load", "Pending", "Running"),
+        ("etl", "load", "Running", "Success"),
     ]
     assert files(spool) == []
 
@@ -83,6 +84,7 @@ def test_it_returns_the_state_it_was_given(spool: Path) -> None:
         assert client(Task("load"), states.Running(), state) is state
         assert client(object(), None, state) is state
         assert client(None, None, None) is None
+        client.close(0)
 
 
 def test_what_is_told_while_the_gateway_is_away_waits_and_arrives(sidecar: Sidecar, spool: Path) -> None:
@@ -156,7 +158,7 @@ def test_two_clients_on_one_folder_send_each_transition_once(spool: Path) -> Non
 def test_a_torn_last_line_is_put_aside_and_the_others_arrive(sidecar: Sidecar, spool: Path, until: Until) -> None:
     sidecar.start()
     file = left_behind(sidecar.url, spool, "one", "two", "three")
-    os.truncate(file, file.stat().st_size - 40)
+    os.truncate(file, file.stat().st_size - 2)
 
     with Client(sidecar.url, spool=spool) as client:
         until(lambda: not files(spool))
@@ -298,13 +300,14 @@ def test_https_of_anybody_else_gets_nothing(secure: HttpSink, spool: Path) -> No
     with Client(f"https://{secure.address}", spool=spool, token=TOKEN) as client:
         tell(client, "one")
 
-        assert not client.flush(1)
+        assert not client.flush(0.5)
         assert client.waiting == 1
         assert secure.received == []
+        client.close(0)
 
 
 def test_a_file_of_certificates_that_is_none_is_said(tmp_path: Path, spool: Path) -> None:
-    with pytest.raises(ClientError, match="certificates in .*nothing.pem cannot be read"):
+    with pytest.raises(ClientError, match=r"certificates in .*nothing.pem cannot be read"):
         Client("https://127.0.0.1", spool=spool, cafile=tmp_path / "nothing.pem")
 
 
@@ -387,6 +390,8 @@ def test_others_files_count_against_the_limit(spool: Path) -> None:
 
         assert (first.waiting, second.waiting) == (1, 0)
         assert second.lost == 0  # it is held in memory
+        first.close(0)
+        second.close(0)
 
 
 def test_half_a_line_that_the_disk_took_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,6 +416,7 @@ def test_files_are_for_their_user_alone(spool: Path) -> None:
 
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+        client.close(0)
 
 
 # where it cannot be
@@ -419,7 +425,7 @@ def test_files_are_for_their_user_alone(spool: Path) -> None:
 @pytest.mark.parametrize("place", ["a-file", "/proc/nowhere"])
 def test_a_folder_that_takes_no_files_is_said(tmp_path: Path, place: str) -> None:
     (tmp_path / "a-file").touch()
-    with pytest.raises(ClientError, match="transitions cannot wait in .*: .*GATEWAY_SPOOL"):
+    with pytest.raises(ClientError, match=r"transitions cannot wait in .*: .*GATEWAY_SPOOL"):
         Client(AWAY, spool=tmp_path / place)
 
 
