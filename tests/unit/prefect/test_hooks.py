@@ -221,9 +221,16 @@ def test_tasks_defined_later_are_found_when_the_flow_begins(hooks: Hooks, box: B
     assert [one.state.type for one in box.taken] == ["Running"]
 
 
-@pytest.mark.parametrize("wrong", [extract, None, "flow", 3])
+class OldFlow:
+    """Looks like one of Prefect 1's."""
+
+
+OldFlow.__name__, OldFlow.__module__ = "Flow", "prefect.core.flow"
+
+
+@pytest.mark.parametrize("wrong", [extract, None, "flow", 3, OldFlow()])
 def test_what_is_no_flow_is_refused_in_words(hooks: Hooks, wrong: Any) -> None:
-    with pytest.raises(TypeError, match="attached to a flow or a task, not to"):
+    with pytest.raises(TypeError, match="attached to a flow or a task of Prefect 3, not to"):
         hooks.attach(wrong)
 
 
