@@ -14,6 +14,7 @@ import pytest
 import gateway
 from gateway.testing import HttpSink
 from tests import environments
+from tests.sidecar import Sidecar
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,18 +42,23 @@ TOLD = [
 ]
 
 
-def ran(folder: Path, url: str, *arguments: str, store: str = "") -> subprocess.CompletedProcess[str]:
+def ran(folder: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the example in Prefect's environment, its messages going to ``url``."""
     folder.mkdir(exist_ok=True)
     (folder / "gateway").symlink_to(Path(gateway.__file__).parent)
     (folder / "nightly.py").write_text((EXAMPLE / "nightly.py").read_text())
     config = (EXAMPLE / "gateway.toml").read_text().replace("console://", url)
-    (folder / "gateway.toml").write_text(f'[store]\nurl = "{store or f"sqlite:///{folder}/gateway.db"}"\n{config}')
+    (folder / "gateway.toml").write_text(f'[store]\nurl = "sqlite:///{folder}/gateway.db"\n{config}')
     site, script = sysconfig.get_paths()["purelib"], str(folder / "nightly.py")
     (folder / "run.py").write_text(RUN.format(site=site, script=script, arguments=arguments))
+    return run(folder / "run.py", folder)
+
+
+def run(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``script`` in Prefect's environment; of this package it sees what lies in ``folder``."""
     return subprocess.run(
-        [environments.required("prefect1"), "-W", "ignore", folder / "run.py"],
-        env={"PYTHONPATH": f"{folder}", "HOME": str(folder), "PATH": os.environ["PATH"]},
+        [environments.required("prefect1"), "-W", "ignore", script],
+        env={"PYTHONPATH": str(folder), "HOME": str(folder), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=120,
@@ -77,3 +83,41 @@ def test_a_channel_that_is_away_neither_fails_nor_delays_the_flow(tmp_path: Path
     assert "Unexpected error while calling state handlers" not in done.stdout
     assert "Flow run FAILED: some reference tasks failed." in done.stdout
     assert time.monotonic() - began < 60
+
+
+CLIENT = """
+from prefect import Flow, task
+from prefect.executors import LocalDaskExecutor
+
+from gateway.client import Client
+
+client = Client({url!r}, spool={spool!r})
+
+
+@task(state_handlers=[client])
+def square(number):
+    return number * number
+
+
+with Flow("squares", state_handlers=[client]) as flow:
+    square.map([1, 2, 3])
+
+if __name__ == "__main__":
+    flow.run(executor=LocalDaskExecutor(scheduler="processes"))
+"""
+
+
+def test_a_client_in_place_of_the_gateway_needs_none_of_its_dependencies(tmp_path: Path) -> None:
+    (tmp_path / "gateway").symlink_to(Path(gateway.__file__).parent)
+    with Sidecar(tmp_path / "sidecar") as sidecar:
+        (tmp_path / "squares.py").write_text(CLIENT.format(url=sidecar.url, spool=str(tmp_path / "spool")))
+        done = run(tmp_path / "squares.py", tmp_path)
+        told = sorted((one.obj.run_name, one.state.type) for one in sidecar.taken() if one.kind == "task")
+        runs = {one.obj.run_id for one in sidecar.taken() if one.kind == "task"}
+        flows = [one.state.type for one in sidecar.taken() if one.kind == "flow"]
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    children = [(f"square[{index}]", state) for index in range(3) for state in ("Running", "Success")]
+    assert told == [("square", "Mapped"), *children]
+    assert len(runs) == 4
+    assert flows == ["Running", "Success"]
