@@ -182,6 +182,15 @@ for one_flow in (bad, quick, asked, twice, mapped, sleepy, slow, crashing, outer
     hooks.attach(one_flow)  # twice is once
 
 
+@hooks.attach
+@task(name="Alone, without a flow", retries=1)
+def alone(marker: str) -> None:
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        raise ValueError("once")
+
+
 def willing(task, run, state):
     note(f"asked whether to retry {task.name}")
     return True
@@ -238,7 +247,7 @@ def run(name: str) -> None:
             globals()[name]("acme", return_state=True)
         case "quick":
             quick(Path(marker), return_state=True)
-        case "twice" | "mapped" | "elsewhere" | "by_options":
+        case "twice" | "mapped" | "elsewhere" | "by_options" | "alone":
             globals()[name](marker, return_state=True)
         case "sleepy":
             asyncio.run(sleepy(marker, return_state=True))

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "prefect-hooks"
 SCENARIOS = (
     *("good", "bad", "quick", "asked", "twice", "mapped", "sleepy"),
-    *("slow", "crashing", "outer", "stopped", "elsewhere", "by_options", "careless"),
+    *("slow", "crashing", "outer", "stopped", "elsewhere", "by_options", "alone", "careless"),
 )
 
 
@@ -104,14 +104,14 @@ def all_events(server: PrefectServer) -> list[Any]:
 
 def is_after_retry_at_once(one: Transition) -> bool:
     """The second of the two changes that hooks see where a retry has no delay; the server tells only the first."""
-    is_at_once = one.obj.name in ("at_once", "renamed")
+    is_at_once = one.obj.name in ("at_once", "renamed", "Alone, without a flow")
     return is_at_once and one.state.name == "Retrying" and one.state.type == "Running"
 
 
 def test_hooks_and_events_give_the_same_change_the_same_id(evening: Evening) -> None:
     alone = [one for one in evening.told if one.id not in evening.events]
 
-    assert [is_after_retry_at_once(one) for one in alone] == [True] * 2
+    assert [is_after_retry_at_once(one) for one in alone] == [True] * 3
     assert len({one.id for one in evening.told}) == len(evening.told)
 
 
@@ -219,6 +219,13 @@ def test_hooks_can_be_written_as_arguments_and_stay_with_copies(evening: Evening
     assert evening.notes.count("asked whether to retry by_condition") == 1
 
 
+def test_a_task_without_a_flow_is_told(evening: Evening) -> None:
+    told = [one for one in evening.told if one.obj.name == "Alone, without a flow"]
+
+    assert [one.state.type for one in told] == ["Running", "Retrying", "Running", "Success"]
+    assert {(one.flow.name, one.flow.run_id, one.obj.flow) for one in told} == {("", "", None)}
+
+
 def test_a_sink_that_fails_does_no_harm(evening: Evening) -> None:
     assert "careless is fine" in evening.notes
     assert evening.of_flow("careless") == []
@@ -235,7 +242,7 @@ def test_both_together_tell_once(evening: Evening, tmp_path: Path) -> None:
     try:
         gateway.take(evening.told, kept=True).result()
         again = gateway.take(list(evening.events.values()), kept=True).result()
-        assert sum(one.duplicate for one in again) == len(evening.told) - 2  # the second steps of retries at once
+        assert sum(one.duplicate for one in again) == len(evening.told) - 3  # the second steps of retries at once
     finally:
         gateway.close()
     assert len(recording(tmp_path.name).messages) == len({one.id for one in evening.told} | evening.events.keys())
