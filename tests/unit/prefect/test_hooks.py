@@ -22,6 +22,7 @@ from hypothesis import given, strategies
 from gateway.prefect import Hooks
 from gateway.prefect.objects import observe, observe_retry
 from gateway.prefect.reach import reached
+from gateway.sources.prefect.mapping import retry_id
 from gateway.transition import Transition
 
 ROOT = str(Path(__file__).parents[3])
@@ -282,6 +283,7 @@ def test_a_retry_is_due_after_its_delay(delays: Any, attempt: int, name: str, se
     )
 
     assert (one.state.type, one.state.name, one.state.run_count) == ("Retrying", name, attempt)
+    assert one.id == retry_id(str(UUID(int=2)), 1, attempt)
     assert one.state.start_time is not None
     assert (one.state.start_time - MOMENT).total_seconds() == seconds
 
