@@ -17,7 +17,7 @@ import uvicorn
 from gateway.app import Gateway
 from gateway.observe import Metrics
 from gateway.server import forms
-from gateway.server.api import api, lineage_route, metrics_route
+from gateway.server.api import api, metrics_route, standard_routes
 from gateway.server.application import Application
 from gateway.server.body import Bodies
 from gateway.server.completions import Completions
@@ -118,13 +118,16 @@ class Server:
         metrics = Metrics(gateway, [measures])
         intake = Intake(gateway, access, limit, room, completions, measures)
         runs = Runs(gateway.store.runs, alone=not gateway.store.shares_rates)
-        events = [lineage_route(Events(intake, forms.lineage(), runs))]
+        standards = standard_routes(
+            Events(intake, forms.lineage(), runs),
+            Events(intake, forms.cloudevents_over_http(lambda: gateway.ruleset), runs),
+        )
         stack.callback(intake.close)
         stack.callback(questions.close)
         bodies = Bodies(limit, room)
         health = Health(gateway.store, lambda: self._stopping)
         reads, orders = Reads(gateway, questions, bodies), Orders(gateway, questions, bodies)
-        routes = api(access, intake, reads, orders, health, *events, metrics_route(metrics, questions))
+        routes = api(access, intake, reads, orders, health, *standards, metrics_route(metrics, questions))
         return Application(routes, access, measures)
 
 
