@@ -32,8 +32,10 @@ from gateway.server.models import (
     NoOrders,
     NothingTaken,
     NotReady,
+    Page,
     Ready,
     Refusal,
+    RefusedPage,
     Reloaded,
     ReloadRefused,
     Taken,
@@ -110,6 +112,15 @@ def _reads(reads: Reads) -> Iterator[Route]:
         name="showDelivery",
         summary="Show a delivery: its message, its attempts, why it stands where it does.",
         answers={200: DeliveryDetail, 404: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/refused",
+        reads.refused,
+        name="listRefused",
+        summary="List events that were not understood, newest first, with what is wrong with them.",
+        query=Page,
+        answers={200: RefusedPage, 422: Invalid, 503: Refusal},
     )
     yield Route(
         "GET",
