@@ -112,9 +112,14 @@ def _refused_row(id: int, one: NewRefused) -> dict[str, Any]:
         "id": id,
         "source": one.source,
         "received_at": to_milliseconds(one.received_at),
-        "complaint": one.complaint,
-        "event": one.event[:LONGEST_EVENT],
+        "complaint": _storable(one.complaint),
+        "event": _storable(one.event[:LONGEST_EVENT]),
     }
+
+
+def _storable(text: str) -> str:
+    """``text`` without what no database takes: half characters and NUL."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def refused_events(connection: Connection, limit: int, before: int | None) -> list[Refused]:
