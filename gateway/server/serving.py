@@ -22,7 +22,7 @@ from gateway.server.application import Application
 from gateway.server.body import Bodies
 from gateway.server.completions import Completions
 from gateway.server.door import Door
-from gateway.server.events import Events
+from gateway.server.events import Events, Memory
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.limits import LIMITS, Limits
@@ -117,10 +117,10 @@ class Server:
         room, questions, measures = Room(self._limits), Questions(), Measures()
         metrics = Metrics(gateway, [measures])
         intake = Intake(gateway, access, limit, room, completions, measures)
-        runs = Runs(gateway.store.runs, alone=not gateway.store.shares_rates)
+        memory = Memory(Runs(gateway.store.runs, alone=not gateway.store.shares_rates), intake)
         standards = standard_routes(
-            Events(intake, forms.lineage(), runs),
-            Events(intake, forms.cloudevents_over_http(lambda: gateway.ruleset), runs),
+            Events(intake, forms.lineage(), memory),
+            Events(intake, forms.cloudevents_over_http(lambda: gateway.ruleset), memory),
         )
         stack.callback(intake.close)
         stack.callback(questions.close)
