@@ -38,12 +38,14 @@ from gateway.rules import (
 from gateway.rules.escape import INVISIBLE
 from gateway.rules.expression import compile_check
 from gateway.rules.filters import FILTERS, Filter
+from gateway.rules.mapping import CLOUD_EVENT_MODEL
 from gateway.rules.message_filters import MESSAGE_FILTERS
 from gateway.rules.predicates import TESTS
 from gateway.rules.schema import DICT_METHODS, EVENT_MODEL, OBJ_MODEL, STATE_MODEL, STR_METHODS, Model, Ty, roots
 from gateway.rules.template import compile_template
 from gateway.server.access import Access
-from gateway.server.api import api, metrics_route
+from gateway.server.api import api, metrics_route, standard_routes
+from gateway.server.events import Events
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.limits import LIMITS, Limits
@@ -196,7 +198,8 @@ def metrics() -> str:
 def routes() -> str:
     parts = [kind.__new__(kind) for kind in (Intake, Reads, Orders, Health)]
     metrics = metrics_route(Metrics.__new__(Metrics), Questions.__new__(Questions))
-    told = api(Access(), *parts, metrics)
+    standards = standard_routes(*(Events.__new__(Events) for _ in range(2)))
+    told = api(Access(), *parts, *standards, metrics)
     return table(["Request", "Answers"], [(code(f"{one.method} {one.path}"), one.summary) for one in told])
 
 
@@ -262,6 +265,7 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("http.md", "limits"): http_limits,
     ("http.md", "transition"): lambda: keys_of(TransitionDetail),
     ("http.md", "delivery"): lambda: keys_of(DeliveryDetail),
+    ("engines/cloudevents.md", "fields of the event"): lambda: fields(CLOUD_EVENT_MODEL),
 }
 
 
