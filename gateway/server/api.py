@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,8 @@ from starlette.responses import Response
 from gateway.observe import CONTENT_TYPE, Metrics
 from gateway.server.access import Access
 from gateway.server.answers import Answer
+from gateway.server.events import Events
+from gateway.server.forms import BATCH, STRUCTURED
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.models import (
@@ -21,14 +24,18 @@ from gateway.server.models import (
     DeliveryPage,
     DeliveryQuery,
     Description,
+    EventsTaken,
     Explanation,
     Invalid,
     Ledger,
+    NoEventTaken,
     NoOrders,
     NothingTaken,
     NotReady,
+    Page,
     Ready,
     Refusal,
+    RefusedPage,
     Reloaded,
     ReloadRefused,
     Taken,
@@ -41,7 +48,9 @@ from gateway.server.openapi import document
 from gateway.server.orders import Orders
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
-from gateway.server.routes import Route, Work
+from gateway.server.routes import JSON_OR_ARRAY, JSON_OR_LINES, Route, Work
+from gateway.sources.cloudevents import CloudEventPayload
+from gateway.sources.openlineage.events import LineageEvent
 from gateway.sources.payload import TransitionPayload
 
 V1 = "/api/v1"
@@ -65,6 +74,7 @@ def _intake(intake: Intake) -> Iterator[Route]:
         "What is accepted is on the disk when the answer comes.",
         body=TransitionPayload,
         answers={202: Taken, 400: Refusal, 413: Refusal, 415: Refusal, 422: NothingTaken, 429: Refusal, 503: Refusal},
+        body_types=JSON_OR_LINES,
     )
 
 
@@ -102,6 +112,15 @@ def _reads(reads: Reads) -> Iterator[Route]:
         name="showDelivery",
         summary="Show a delivery: its message, its attempts, why it stands where it does.",
         answers={200: DeliveryDetail, 404: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/refused",
+        reads.refused,
+        name="listRefused",
+        summary="List events that were not understood, newest first, with what is wrong with them.",
+        query=Page,
+        answers={200: RefusedPage, 422: Invalid, 503: Refusal},
     )
     yield Route(
         "GET",
@@ -178,6 +197,35 @@ def _health(health: Health) -> Iterator[Route]:
         summary="Whether transitions can be taken now, and why not.",
         answers={200: Ready, 503: NotReady},
     )
+
+
+def standard_routes(lineage: Events, cloudevents: Events) -> list[Route]:
+    """The routes to which engines send events in the form of an open standard."""
+    refused: dict[int, type[BaseModel]] = {400: Refusal, 413: Refusal, 415: Refusal, 422: NoEventTaken, 503: Refusal}
+    return [
+        Route(
+            "POST",
+            f"{V1}/lineage",
+            lineage,
+            "token or signature",
+            name="takeLineage",
+            summary="Take an event of OpenLineage, or an array of them.",
+            body=LineageEvent,
+            answers={200: EventsTaken, 201: EventsTaken} | refused,
+            body_types=JSON_OR_ARRAY,
+        ),
+        Route(
+            "POST",
+            f"{V1}/cloudevents",
+            cloudevents,
+            "token or signature",
+            name="takeCloudEvents",
+            summary="Take CloudEvents, in binary, structured or batch form, as the configuration says what they mean.",
+            body=CloudEventPayload,
+            answers={202: EventsTaken} | refused,
+            body_types={STRUCTURED: "one", BATCH: "array"},
+        ),
+    ]
 
 
 def metrics_route(metrics: Metrics, questions: Questions) -> Route:

@@ -32,23 +32,26 @@ def kind_of(request: Request) -> BodyKind:
     Raises:
         RefusedError: 415.
     """
-    kind, wrong = _kind_and_complaint(request.headers.get("content-type", ""))
+    type, is_unicode = media_type(request)
+    kind = KINDS.get(type)
     if kind is None:
-        raise RefusedError(415, wrong, _ACCEPTED)
+        raise RefusedError(415, "the content type must be application/json, or application/x-ndjson", _ACCEPTED)
+    if not is_unicode:
+        raise RefusedError(415, "the charset must be utf-8", _ACCEPTED)
     return kind
 
 
+def media_type(request: Request) -> tuple[str, bool]:
+    """The content type of ``request`` without its parameters, and whether its text is in UTF-8 by them."""
+    return _type_and_charset(request.headers.get("content-type", ""))
+
+
 @lru_cache(maxsize=64)
-def _kind_and_complaint(content_type: str) -> tuple[BodyKind | None, str]:
+def _type_and_charset(content_type: str) -> tuple[str, bool]:
     type, _, parameters = content_type.partition(";")
-    kind = KINDS.get(type.strip().lower())
-    if kind is None:
-        return None, "the content type must be application/json, or application/x-ndjson"
-    for parameter in parameters.lower().split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip() == "charset" and value.strip(' "') not in _CHARSETS:
-            return None, "the charset must be utf-8"
-    return kind, ""
+    pairs = (parameter.partition("=") for parameter in parameters.lower().split(";"))
+    charsets = [value.strip(' "') for name, _, value in pairs if name.strip() == "charset"]
+    return type.strip().lower(), all(charset in _CHARSETS for charset in charsets)
 
 
 _ACCEPTED = {"accept-post": "application/json, application/x-ndjson", "accept-encoding": "gzip"}

@@ -28,6 +28,7 @@ class Measures:
         self._answered: Counter[tuple[str, str, int]] = Counter()
         self._seconds: dict[str, Histogram] = {}
         self._refused: Counter[str] = Counter()
+        self._ignored: Counter[tuple[str, str]] = Counter()
 
     def began(self) -> None:
         """A request is there."""
@@ -51,6 +52,10 @@ class Measures:
     def refused(self, refusal: RefusedError) -> None:
         """A request with transitions was refused as a whole."""
         self._refused[refusal.reason] += 1
+
+    def ignored(self, source: str, why: str, number: int = 1) -> None:
+        """So many events of ``source`` told of no change that is of interest."""
+        self._ignored[source, why] += number
 
     def collect(self) -> Iterator[Metric]:
         """Everything counted, as Prometheus' library wants it. Safe to call from any thread."""
@@ -80,4 +85,12 @@ class Measures:
         for reason, number in list(self._refused.items()):
             refused.add_metric((reason,), number)
         yield refused
+        ignored = CounterMetricFamily(
+            "gateway_events_ignored",
+            "Events of sources that told of no change of a state, or of none that is declared.",
+            labels=("source", "reason"),
+        )
+        for (source, why), number in list(self._ignored.items()):
+            ignored.add_metric((source, why), number)
+        yield ignored
         yield GaugeMetricFamily("gateway_http_requests_in_flight", "Requests not answered yet.", self._open)

@@ -65,6 +65,12 @@ class Taken(Told):
     errors: tuple[Wrong, ...] = Field(default=(), description="those that were not taken")
 
 
+class EventsTaken(Taken):
+    """What became of the events of a request; all that was accepted is on the disk."""
+
+    ignored: int = Field(ge=0, description="how many told of no change of a state, or of none that is declared")
+
+
 # transitions and deliveries
 
 
@@ -163,6 +169,28 @@ class TransitionDetail(Transition):
         """``row`` and what it caused, as they are told."""
         told = tuple(map(Delivery.of, deliveries))
         return cls(**_of_transition(row), event=json.loads(row.payload), deliveries=told)
+
+
+class RefusedEvent(Told):
+    """An event that was not understood."""
+
+    id: int = Field(description="its number")
+    source: str = Field(description="where it came from")
+    received_at: datetime = Field(description="when it came")
+    complaint: str = Field(description="everything that is wrong with it")
+    event: str = Field(description="the event as it came; of a very long one, the beginning")
+
+    @classmethod
+    def of(cls, one: rows.Refused) -> Self:
+        """``one`` as it is told."""
+        return cls(id=one.id, source=one.source, received_at=one.received_at, complaint=one.complaint, event=one.event)
+
+
+class RefusedPage(Told):
+    """Events that were not understood, newest first."""
+
+    refused: tuple[RefusedEvent, ...]
+    next: str | None = Field(description="give it as before= for the next page; null on the last one")
 
 
 class DeliveryDetail(Delivery):
@@ -409,6 +437,15 @@ class NothingTaken(Refusal):
 
     accepted: Literal[0]
     duplicates: Literal[0]
+    errors: tuple[Wrong, ...]
+
+
+class NoEventTaken(Refusal):
+    """No event of the request was understood."""
+
+    accepted: Literal[0]
+    duplicates: Literal[0]
+    ignored: Literal[0]
     errors: tuple[Wrong, ...]
 
 

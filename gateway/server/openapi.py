@@ -13,7 +13,8 @@ from pydantic.json_schema import models_json_schema
 from gateway import __version__
 from gateway.server.access import Access
 from gateway.server.models import Query, Refusal
-from gateway.server.routes import Route
+from gateway.server.routes import BodyShape, Route
+from gateway.sources.payload import MOST_TRANSITIONS
 
 _REF = "#/components/schemas/{model}"
 _IN_BRACES = re.compile(r"\{(\w+)\}")
@@ -103,13 +104,20 @@ def _query_parameters(query: type[Query]) -> Iterator[Json]:
 
 
 def _body(route: Route, schemas: dict[Any, Json]) -> Json:
-    one = schemas[route.body]
-    if route.needs != "token or signature":
-        return {"required": True, "content": {"application/json": {"schema": one}}}
-    several = {"anyOf": [one, {"type": "array", "items": one, "maxItems": 10_000}]}
-    lines = {"type": "string", "description": "one object on each line"}
-    content = {"application/json": {"schema": several}, "application/x-ndjson": {"schema": lines}}
+    content = {type: {"schema": _shaped(schemas[route.body], shape)} for type, shape in route.body_types.items()}
     return {"required": True, "content": content}
+
+
+def _shaped(one: Json, shape: BodyShape) -> Json:
+    several = {"type": "array", "items": one, "maxItems": MOST_TRANSITIONS}
+    match shape:
+        case "one":
+            return one
+        case "array":
+            return several
+        case "lines":
+            return {"type": "string", "description": "one object on each line"}
+    return {"anyOf": [one, several]}
 
 
 def _answer(route: Route, status: int, schema: Json) -> Json:

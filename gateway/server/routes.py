@@ -21,6 +21,12 @@ Work = Callable[[Request], Awaitable[Response]]
 
 Need = Literal["nothing", "token", "token or signature"]
 
+BodyShape = Literal["one", "one or array", "array", "lines"]
+
+JSON: Mapping[str, BodyShape] = {"application/json": "one"}
+JSON_OR_ARRAY: Mapping[str, BodyShape] = {"application/json": "one or array"}
+JSON_OR_LINES: Mapping[str, BodyShape] = {"application/json": "one or array", "application/x-ndjson": "lines"}
+
 NOTHING: Mapping[int, type[BaseModel]] = {}
 
 
@@ -37,6 +43,7 @@ class Route:
         summary: what it is for, in a sentence.
         query: what may stand behind the question mark.
         body: what it brings; ``None`` for nothing.
+        body_types: the content types that the body may have, and how often it has the model then.
         answers: what it may be answered, by status.
         content_type: of the first of the answers.
     """
@@ -51,6 +58,7 @@ class Route:
     body: type[BaseModel] | None = None
     answers: Mapping[int, type[BaseModel]] = field(default_factory=lambda: NOTHING)
     content_type: str = "application/json"
+    body_types: Mapping[str, BodyShape] = field(default_factory=lambda: JSON)
 
 
 def guarded(route: Route, access: Access) -> routing.Route:

@@ -191,9 +191,9 @@ def silent_end(instance: Any, run: Any) -> Transition:
 # DAG runs
 
 
-def is_by_hand(message: str) -> bool:
+def is_by_hand(message: object) -> bool:
     """Whether what Airflow says of a run's new state means that somebody set it."""
-    return "manually set" in message
+    return "manually set" in text_of(message)
 
 
 def run_transition(run: Any, word: str, message: str, url: str = "") -> Transition:
@@ -206,7 +206,7 @@ def run_transition(run: Any, word: str, message: str, url: str = "") -> Transiti
         url: where a person can look at it.
     """
     before = Queued(name="queued") if word == "running" else Running(name="running")
-    new = state_of(word, RUN_STATES, message, timed_out=message == TIMED_OUT_RUN)
+    new = state_of(word, RUN_STATES, text_of(message), timed_out=message == TIMED_OUT_RUN)
     flow = _flow(_text(run, "dag_id"), _text(run, "run_id"), run, _read(run, "dag"), url)
     return Transition.of(flow, None if is_by_hand(message) else before, new, source=SOURCE)
 

@@ -220,7 +220,7 @@ def parse_transition(data: str | bytes) -> Transition:
         payload = TransitionPayload.model_validate_json(data)
         return payload.build(data if isinstance(data, str) else data.decode())
     except ValidationError as error:
-        raise PayloadError(_complaints(error)) from None
+        raise PayloadError(complaints_of(error)) from None
 
 
 _MANY = TypeAdapter(Annotated[list[TransitionPayload], FailFast()])
@@ -254,15 +254,25 @@ def _parsed_array(body: bytes) -> list[Transition | PayloadError]:
     try:
         return [payload.build() for payload in _few(_MANY.validate_json(body))]
     except ValidationError:
-        return [_parsed(to_json(item, inf_nan_mode="constants")) for item in _few(_items(body))]
+        return [_parsed(written(item)) for item in items_of(body)]
 
 
-def _items(body: bytes) -> list[Any]:
+def items_of(body: bytes) -> list[Any]:
+    """The items of a JSON array.
+
+    Raises:
+        PayloadError: it is not JSON, or has more than :data:`MOST_TRANSITIONS`.
+    """
     try:
         items: list[Any] = from_json(body)
     except ValueError as error:
         raise PayloadError([f"{NOT_JSON}{error}"]) from None
-    return items
+    return _few(items)
+
+
+def written(item: Any) -> bytes:
+    """One of them as JSON again."""
+    return to_json(item, inf_nan_mode="constants")
 
 
 def _few(items: list[T]) -> list[T]:
@@ -271,7 +281,8 @@ def _few(items: list[T]) -> list[T]:
     return items
 
 
-def _complaints(error: ValidationError) -> list[str]:
+def complaints_of(error: ValidationError) -> list[str]:
+    """What pydantic found wrong, in our words."""
     found = error.errors(include_url=False, include_input=False)
     return [_complaint(one)[:LONGEST_COMPLAINT] for one in found[:MOST_COMPLAINTS]]
 
