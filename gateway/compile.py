@@ -10,15 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway import channels
 from gateway.channels.base import Channel
 from gateway.config.loader import Loaded
-from gateway.config.models import ChannelConfig, Config, GroupConfig, HandlerConfig, PrefectConfig
+from gateway.config.models import (
+    ChannelConfig,
+    CloudEventsConfig,
+    Config,
+    GroupConfig,
+    HandlerConfig,
+    PrefectConfig,
+)
 from gateway.config.rate import Rate
 from gateway.config.secrets import resolve_url
 from gateway.config.source import KeyPath, Problem
@@ -27,6 +35,7 @@ from gateway.errors import ChannelError, ConfigError, GatewayError, LanguageErro
 from gateway.format import Format, Severity
 from gateway.rules.expression import Check, compile_check
 from gateway.rules.index import Index
+from gateway.rules.mapping import KEYS, CloudEvent, Mapped, compile_mapped, compile_taking
 from gateway.rules.readers import Readers
 from gateway.rules.sugar import Sugar
 from gateway.rules.template import MessageTemplate, Rendered, compile_template
@@ -36,6 +45,8 @@ from gateway.transition import Transition
 
 if TYPE_CHECKING:
     from gateway.channels.transport import Transport
+
+T = TypeVar("T")
 
 BURST = 10
 """Messages that may go at once where only the service's average pace is known."""
@@ -96,6 +107,23 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class EventMapping:
+    """One ``[source.cloudevents.NAME]``, compiled.
+
+    Attributes:
+        name: what it is declared as.
+        written: what the configuration says.
+        takes: whether it is for an event; raises what the expression raises.
+        values: its expressions, by their keys; those that are not written are not there.
+    """
+
+    name: str
+    written: CloudEventsConfig
+    takes: Callable[[CloudEvent], bool]
+    values: Mapping[str, Mapped]
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """``[gateway] heartbeat``: the address to call, with its secrets filled in, and how often."""
 
@@ -141,6 +169,7 @@ class Ruleset:
         problems: what is worth a warning.
         ops: the channels that hear of the gateway's own troubles, groups opened up.
         pulse: whom to tell that we live; ``None`` if nobody.
+        event_mappings: what CloudEvents mean, in the order in which they are asked.
         prefect: the Prefect 3 server to follow; ``None`` if there is none.
     """
 
@@ -152,6 +181,7 @@ class Ruleset:
     problems: tuple[Problem, ...]
     ops: tuple[str, ...] = ()
     pulse: Pulse | None = None
+    event_mappings: tuple[EventMapping, ...] = ()
     prefect: PrefectServer | None = None
 
     @property
@@ -222,6 +252,7 @@ def compile_ruleset(
     handlers = work.handlers()
     ops = work.ops()
     pulse = work.pulse() if connect else None
+    event_mappings = work.event_mappings()
     prefect = work.prefect() if connect else None
     work.check_references()
     problems = tuple(sorted({*loaded.problems, *work.problems}, key=_by_place))
@@ -233,7 +264,8 @@ def compile_ruleset(
     live = tuple(handler for handler in handlers if handler.written.mode != "off")
     index = previous.index if previous and _same(previous.handlers, live) else Index([h.check for h in live])
     readers = Readers((handler.check, handler.template.reads) for handler in live)
-    ruleset = Ruleset(loaded, live, MappingProxyType(destinations), index, readers, problems, ops, pulse, prefect)
+    built = MappingProxyType(destinations)
+    ruleset = Ruleset(loaded, live, built, index, readers, problems, ops, pulse, event_mappings, prefect)
     return Compiled(loaded, ruleset, problems)
 
 
@@ -404,6 +436,30 @@ class _Compilation:
         self.problems.append(
             self.loaded.template_problem(written.template, error.line, error.column, error.message, error.hint)
         )
+
+    # sources
+
+    def event_mappings(self) -> tuple[EventMapping, ...]:
+        """What CloudEvents mean; what is wrong with any is noted."""
+        return tuple(self._event_mapping(*declared) for declared in self.config.source.cloudevents.items())
+
+    def _event_mapping(self, name: str, written: CloudEventsConfig) -> EventMapping:
+        path = ("source", "cloudevents", name)
+        texts = {key: text for key in KEYS if (text := getattr(written, key)) is not None}
+        values = {
+            key: mapped
+            for key, text in texts.items()
+            if (mapped := self._of_events((*path, key), partial(compile_mapped, text, KEYS[key])))
+        }
+        takes = self._of_events((*path, "when"), partial(compile_taking, written.when or "true"))
+        return EventMapping(name, written, takes or (lambda event: False), MappingProxyType(values))
+
+    def _of_events(self, path: KeyPath, compiled: Callable[[], T]) -> T | None:
+        try:
+            return compiled()
+        except LanguageError as error:
+            self._wrong_text(path, error)
+            return None
 
     # references from one table to another
 

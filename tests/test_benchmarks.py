@@ -32,4 +32,4 @@ def test_a_name_that_no_benchmark_has_is_refused_with_those_there_are() -> None:
     done = run("transition_cots")
 
     assert done.returncode == 2
-    assert "there are delivery_rate" in done.stderr
+    assert "there are client_overhead" in done.stderr

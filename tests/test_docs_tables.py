@@ -38,12 +38,14 @@ from gateway.rules import (
 from gateway.rules.escape import INVISIBLE
 from gateway.rules.expression import compile_check
 from gateway.rules.filters import FILTERS, Filter
+from gateway.rules.mapping import CLOUD_EVENT_MODEL
 from gateway.rules.message_filters import MESSAGE_FILTERS
 from gateway.rules.predicates import TESTS
 from gateway.rules.schema import DICT_METHODS, EVENT_MODEL, OBJ_MODEL, STATE_MODEL, STR_METHODS, Model, Ty, roots
 from gateway.rules.template import compile_template
 from gateway.server.access import Access
-from gateway.server.api import api, metrics_route
+from gateway.server.api import api, metrics_route, standard_routes
+from gateway.server.events import Events
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.limits import LIMITS, Limits
@@ -52,6 +54,7 @@ from gateway.server.models import DeliveryDetail, TransitionDetail
 from gateway.server.orders import Orders
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
+from gateway.sources import airflow, dagster
 from gateway.states import SEVERITIES, STATES, Failed
 from gateway.transition import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, Obj, Transition
 from tests.engine_states import STATE_TABLES
@@ -197,7 +200,8 @@ def metrics() -> str:
 def routes() -> str:
     parts = [kind.__new__(kind) for kind in (Intake, Reads, Orders, Health)]
     metrics = metrics_route(Metrics.__new__(Metrics), Questions.__new__(Questions))
-    told = api(Access(), *parts, metrics)
+    standards = standard_routes(*(Events.__new__(Events) for _ in range(2)))
+    told = api(Access(), *parts, *standards, metrics)
     return table(["Request", "Answers"], [(code(f"{one.method} {one.path}"), one.summary) for one in told])
 
 
@@ -243,6 +247,11 @@ def layers() -> str:
     return "\n".join(["```text", *filter(None, lines), "```"])
 
 
+def words_of(states: Mapping[str, str], head: str) -> str:
+    """An engine's words, and the states they are."""
+    return table((head, "State"), ((f"`{word}`", f"`{state}`") for word, state in states.items()))
+
+
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("expressions.md", "names"): names,
     ("expressions.md", "fields of a task or flow"): lambda: fields(OBJ_MODEL),
@@ -264,6 +273,11 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("http.md", "limits"): http_limits,
     ("http.md", "transition"): lambda: keys_of(TransitionDetail),
     ("http.md", "delivery"): lambda: keys_of(DeliveryDetail),
+    ("engines/airflow.md", "task states"): lambda: words_of(airflow.TASK_STATES, "Task instance"),
+    ("engines/airflow.md", "run states"): lambda: words_of(airflow.RUN_STATES, "DAG run"),
+    ("engines/dagster.md", "run statuses"): lambda: words_of(dagster.RUN_STATES, "Run"),
+    ("engines/dagster.md", "step events"): lambda: words_of(dagster.STEP_EVENTS, "Step"),
+    ("engines/cloudevents.md", "fields of the event"): lambda: fields(CLOUD_EVENT_MODEL),
 }
 
 

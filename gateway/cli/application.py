@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import configuration, deliveries, explanation, logs, migration, running, sending, status
+from gateway.cli import configuration, deliveries, explanation, logs, migration, refused, running, sending, status
 from gateway.cli.demo import demo
 from gateway.cli.output import FINDINGS, print_problems, warn
 from gateway.errors import ConfigError, GatewayError
@@ -96,6 +96,17 @@ _deliveries.command(
     "drop", epilog=_examples("gateway deliveries drop 12", "gateway deliveries drop --all --handler old --yes")
 )(deliveries.drop)
 app.add_typer(_deliveries, name="deliveries")
+
+_refused = typer.Typer(
+    cls=deliveries.Deliveries,
+    context_settings=_SETTINGS,
+    rich_markup_mode=None,
+    help="List and show events that were not understood.\n\nWithout a command it lists, and takes the options of list.",
+    epilog=_examples("gateway refused", "gateway refused show 12"),
+)
+_refused.command("list", epilog=_examples("gateway refused list --limit 5"))(refused.list_refused)
+_refused.command("show", epilog=_examples("gateway refused show 12"))(refused.show_refused)
+app.add_typer(_refused, name="refused")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from gateway.cli.output import FINDINGS, clock, number, print_json, say, size, t
 from gateway.cli.stored import reader
 from gateway.config.duration import format_duration, format_roughly
 from gateway.store.ledger import total
+from gateway.store.questions import Questions
 from gateway.store.room import Room
 from gateway.store.rows import LedgerLine, NodeRow
 from gateway.store.standing import Standing, Waiting
@@ -43,19 +44,36 @@ def status(
     loaded = load_config(config, about="store")
     now = datetime.now(UTC)
     with reader(config) as store:
-        found = None if store is None else (store.standing(now - since), store.room())
+        found = None if store is None else (store.standing(now - since), store.room(), _refused(store, now - since))
     if found is None:
         _tell_nothing(as_json)
         return
-    standing, room = found
+    standing, room, refused = found
     if as_json:
-        print_json({**_for_machines(standing, loaded.sources.hash, now), "store": _bytes(room)})
+        print_json({**_for_machines(standing, loaded.sources.hash, now), "store": _bytes(room), "refused": refused})
     else:
         say(loaded.sound.gateway.name, "bold")
         _print(standing, loaded.sources.hash, now, since)
+        _print_refused(refused, since)
         _print_room(room)
     if not all(line.balances for line in standing.ledger):
         raise typer.Exit(FINDINGS)
+
+
+MOST_COUNTED = 100
+"""Of events that were not understood, so many are counted one by one."""
+
+
+def _refused(store: Questions, since: datetime) -> int:
+    """How many events were not understood since then, as far as they are counted."""
+    return sum(one.received_at >= since for one in store.refused(limit=MOST_COUNTED))
+
+
+def _print_refused(count: int, since: timedelta) -> None:
+    if count:
+        told = number(count, "event") if count < MOST_COUNTED else f"{MOST_COUNTED} events or more"
+        were = "was" if count == 1 else "were"
+        say(f"{told} {were} not understood, last {format_duration(since)}: gateway refused", "yellow")
 
 
 def _tell_nothing(as_json: bool) -> None:

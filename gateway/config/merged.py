@@ -80,10 +80,24 @@ class Merged:
         self._origins.setdefault(("source",), (source, ("source",)))
         for name, table in sources.items():
             path = ("source", name)
-            if name in merged:
+            if name in _OF_MANY and isinstance(table, dict):
+                self._add_of_many(source, path, table)
+            elif name in merged:
                 first = self.where(path, about_key=True)
                 self._refuse(source, path, f"stands in one file only, and is already at {first}")
             else:
+                merged[name] = table
+                self._origins[path] = source, path
+
+    def _add_of_many(self, source: SourceFile, above: KeyPath, tables: dict[str, Any]) -> None:
+        """Sources of one kind, each of which has a name."""
+        merged = self.tables["source"].setdefault(above[1], {})
+        self._origins.setdefault(above, (source, above))
+        for name, table in tables.items():
+            path = (*above, name)
+            if isinstance(merged, dict) and name in merged:
+                self._refuse(source, path, f"is declared already, at {self.where(path, about_key=True)}")
+            elif isinstance(merged, dict):
                 merged[name] = table
                 self._origins[path] = source, path
 
@@ -114,7 +128,7 @@ class Merged:
 
     def _origin(self, path: KeyPath) -> tuple[SourceFile, KeyPath] | None:
         path = self._by_position(path)
-        for length in (2, 1, 0):
+        for length in (3, 2, 1, 0):
             origin = self._origins.get(path[:length]) if len(path) >= length else None
             if origin is not None:
                 source, local = origin
@@ -151,9 +165,12 @@ class Merged:
         return key_text(origin[1] if origin else path)
 
 
+_OF_MANY = ("cloudevents",)
+"""Sources of which there can be several, each by a name."""
+
 _SHAPES = {
     "channel": "[channel.NAME]",
-    "source": "[source.prefect]",
+    "source": "[source.prefect] or [source.cloudevents.NAME]",
     "handler": "[[handler]], in two brackets, once for each handler",
 }
 """How the tables of which there are many are declared."""

@@ -455,10 +455,55 @@ class PrefectConfig(Table):
         return self
 
 
+class CloudEventsConfig(Table):
+    """``[source.cloudevents.NAME]``: which CloudEvents tell of a change, and of what. Values are expressions."""
+
+    when: SomeText | None = Field(default=None, description="Condition on the events it takes; all unless given.")
+    kind: Literal["flow", "task"] = Field(default="flow", description="Whether the runs are of flows or of tasks.")
+    name: SomeText = Field(description="Name of the flow or task.")
+    run_id: SomeText | None = Field(
+        default=None, description="Id of the run, by which the state before is known; needed for that."
+    )
+    run_name: SomeText | None = Field(default=None, description="The engine's own name of the run.")
+    state: SomeText = Field(description="The engine's word for the new state.")
+    states: dict[str, StateName] = Field(
+        default_factory=dict, description="What words of the engine mean, for those that are not understood anyway."
+    )
+    old_state: SomeText | None = Field(
+        default=None, description="The engine's word for the state before; the last one known of the run unless given."
+    )
+    message: SomeText | None = Field(default=None, description="Message of the new state.")
+    result: SomeText | None = Field(default=None, description="Data that the new state carries.")
+    flow: SomeText | None = Field(default=None, description="For tasks: name of the flow.")
+    flow_run_id: SomeText | None = Field(default=None, description="For tasks: id of the flow's run.")
+    tags: SomeText | None = Field(default=None, description="List of tags.")
+    parameters: SomeText | None = Field(default=None, description="What the run was called with.")
+    labels: SomeText | None = Field(default=None, description="Labels with a value.")
+    url: SomeText | None = Field(default=None, description="Where a person can look at the run.")
+    run_count: SomeText | None = Field(default=None, description="Attempts so far.")
+    max_retries: SomeText | None = Field(default=None, description="How many retries are allowed.")
+    map_index: SomeText | None = Field(default=None, description="Which of the mapped children it is.")
+    started_at: SomeText | None = Field(default=None, description="When the run began to work.")
+    start_time: SomeText | None = Field(default=None, description="When the run is due.")
+    occurred_at: SomeText | None = Field(
+        default=None, description="When the change happened; the event's time unless given, else that of its arrival."
+    )
+
+    @model_validator(mode="after")
+    def _a_flow_of_tasks_only(self) -> CloudEventsConfig:
+        for key in ("flow", "flow_run_id", "map_index"):
+            if self.kind == "flow" and getattr(self, key) is not None:
+                raise wrong("goes with kind = 'task' only: a flow is its own", key=key)
+        return self
+
+
 class SourcesConfig(Table):
     """``[source.…]``: where transitions come from, beside what is sent to the gateway."""
 
     prefect: PrefectConfig | None = Field(default=None, description="A Prefect 3 server to follow.")
+    cloudevents: dict[Name, CloudEventsConfig] = Field(
+        default_factory=dict, description="What CloudEvents that are sent mean; the first that takes one decides."
+    )
 
 
 class ReloadConfig(Table):

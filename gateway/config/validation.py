@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.models import (
     ChannelConfig,
+    CloudEventsConfig,
     Config,
     GatewayConfig,
     GroupConfig,
@@ -169,6 +170,8 @@ def _table_at(path: KeyPath) -> type[Table]:
             return TagsConfig
         case ("source", "prefect"):
             return PrefectConfig
+        case ("source", "cloudevents", _):
+            return CloudEventsConfig
         case (str(name),):
             return _SINGLE_TABLES[name]
     return Config

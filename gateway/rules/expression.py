@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any
@@ -138,15 +138,25 @@ def compile_value(source: str, *, on: Kind | None = None) -> Callable[[Transitio
     Raises:
         LanguageError: the expression is wrong.
     """
-    expression = _parsed(source)
-    lowered = Lowering(_SCOPES[on], source).lower(expression)
-    if lowered.ty.name == "model":
-        raise error_at(expression, f"a whole {lowered.ty} is no value; pick an attribute, such as .name")
+    lowered = lowered_in(_SCOPES[on], source)
     return compile_function(lowered.text, [lowered])
 
 
-def compile_function(code: str, parts: list[Lowered]) -> Callable[[Transition], Any]:
-    """A function of a transition ``e`` that evaluates ``code``, made of ``parts``."""
+def lowered_in(scope: Mapping[str, Root], source: str) -> Lowered:
+    """The expression ``source`` over the names of ``scope``, as Python.
+
+    Raises:
+        LanguageError: it is wrong, or has no value that can be handed on.
+    """
+    expression = _parsed(source)
+    lowered = Lowering(scope, source).lower(expression)
+    if lowered.ty.name == "model":
+        raise error_at(expression, f"a whole {lowered.ty} is no value; pick an attribute, such as .name")
+    return lowered
+
+
+def compile_function(code: str, parts: list[Lowered]) -> Callable[[Any], Any]:
+    """A function of what ``e`` stands for, a transition or an event, that evaluates ``code``, made of ``parts``."""
     namespace = dict(BUILTINS)
     for part in parts:
         namespace.update(part.names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from gateway.observe import CONTENT_TYPE, Metrics
 from gateway.server.access import Access
 from gateway.server.answers import Answer
 from gateway.server.events import Events
+from gateway.server.forms import BATCH, STRUCTURED
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.models import (
@@ -30,8 +32,10 @@ from gateway.server.models import (
     NoOrders,
     NothingTaken,
     NotReady,
+    Page,
     Ready,
     Refusal,
+    RefusedPage,
     Reloaded,
     ReloadRefused,
     Taken,
@@ -45,6 +49,7 @@ from gateway.server.orders import Orders
 from gateway.server.questions import Questions
 from gateway.server.reads import Reads
 from gateway.server.routes import JSON_OR_ARRAY, JSON_OR_LINES, Route, Work
+from gateway.sources.cloudevents import CloudEventPayload
 from gateway.sources.openlineage.events import LineageEvent
 from gateway.sources.payload import TransitionPayload
 
@@ -107,6 +112,15 @@ def _reads(reads: Reads) -> Iterator[Route]:
         name="showDelivery",
         summary="Show a delivery: its message, its attempts, why it stands where it does.",
         answers={200: DeliveryDetail, 404: Refusal, 422: Invalid, 503: Refusal},
+    )
+    yield Route(
+        "GET",
+        f"{V1}/refused",
+        reads.refused,
+        name="listRefused",
+        summary="List events that were not understood, newest first, with what is wrong with them.",
+        query=Page,
+        answers={200: RefusedPage, 422: Invalid, 503: Refusal},
     )
     yield Route(
         "GET",
@@ -185,27 +199,33 @@ def _health(health: Health) -> Iterator[Route]:
     )
 
 
-def lineage_route(events: Events) -> Route:
-    """The route to which clients of OpenLineage send."""
-    return Route(
-        "POST",
-        f"{V1}/lineage",
-        events,
-        "token or signature",
-        name="takeLineage",
-        summary="Take an event of OpenLineage, or an array of them.",
-        body=LineageEvent,
-        answers={
-            200: EventsTaken,
-            201: EventsTaken,
-            400: Refusal,
-            413: Refusal,
-            415: Refusal,
-            422: NoEventTaken,
-            503: Refusal,
-        },
-        body_types=JSON_OR_ARRAY,
-    )
+def standard_routes(lineage: Events, cloudevents: Events) -> list[Route]:
+    """The routes to which engines send events in the form of an open standard."""
+    refused: dict[int, type[BaseModel]] = {400: Refusal, 413: Refusal, 415: Refusal, 422: NoEventTaken, 503: Refusal}
+    return [
+        Route(
+            "POST",
+            f"{V1}/lineage",
+            lineage,
+            "token or signature",
+            name="takeLineage",
+            summary="Take an event of OpenLineage, or an array of them.",
+            body=LineageEvent,
+            answers={200: EventsTaken, 201: EventsTaken} | refused,
+            body_types=JSON_OR_ARRAY,
+        ),
+        Route(
+            "POST",
+            f"{V1}/cloudevents",
+            cloudevents,
+            "token or signature",
+            name="takeCloudEvents",
+            summary="Take CloudEvents, in binary, structured or batch form, as the configuration says what they mean.",
+            body=CloudEventPayload,
+            answers={202: EventsTaken} | refused,
+            body_types={STRUCTURED: "one", BATCH: "array"},
+        ),
+    ]
 
 
 def metrics_route(metrics: Metrics, questions: Questions) -> Route:

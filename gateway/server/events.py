@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,11 +15,12 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import PayloadError, StoreError
-from gateway.server.answers import Answer, RefusedError
+from gateway.server.answers import COME_AGAIN, Answer, RefusedError
 from gateway.server.intake import Intake, counts, kept
 from gateway.server.room import Share
 from gateway.sources.reading import Ignored, Misread, Reading, Reported
 from gateway.sources.runs import Runs
+from gateway.store.arrivals import RunKey
 from gateway.store.rows import Accepted, NewRefused
 from gateway.transition import Transition
 
@@ -46,17 +48,52 @@ class Form:
     ignored: int = 202
 
 
+class Memory:
+    """Has the store asked for runs that are not in memory: once for all requests that one turn of the loop has read.
+
+    Args:
+        runs: knows the last state of each run.
+        intake: has the thread in which the store is asked.
+    """
+
+    def __init__(self, runs: Runs, intake: Intake) -> None:
+        self._runs, self._intake = runs, intake
+        self._wanted: set[RunKey] = set()
+        self._asking: asyncio.Task[None] | None = None
+
+    async def settle(self, reported: Sequence[Sequence[Reported]]) -> list[list[Transition]]:
+        """What of each event is news, with the state before. To be handed over at once: what follows goes by it.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        if unknown := self._runs.unknown([one for event in reported for one in event]):
+            self._wanted |= unknown
+            if self._asking is None:
+                self._asking = asyncio.get_running_loop().create_task(self._ask())
+            await asyncio.shield(self._asking)
+        return [self._runs.settle(event) for event in reported]
+
+    async def _ask(self) -> None:
+        asked, self._wanted, self._asking = self._wanted, set(), None
+        self._runs.learn(asked, await self._intake.in_thread(self._runs.ask, asked))
+
+    def forget(self, transitions: Sequence[Transition]) -> None:
+        """Know nothing of the runs of what the store did not take."""
+        self._runs.forget(transitions)
+
+
 class Events:
     """Takes the events of one form.
 
     Args:
         intake: what all that take transitions share.
         form: how the events are read.
-        runs: knows the last state of each run; shared by all forms.
+        memory: knows the last state of each run; shared by all forms.
     """
 
-    def __init__(self, intake: Intake, form: Form, runs: Runs) -> None:
-        self._intake, self._form, self._runs = intake, form, runs
+    def __init__(self, intake: Intake, form: Form, memory: Memory) -> None:
+        self._intake, self._form, self._memory = intake, form, memory
         self._gathering = intake.gathering(partial(intake.gateway.take, kept=True, with_runs=True))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,14 +139,10 @@ class Events:
             raise RefusedError(400, "; ".join(error.complaints)) from None
 
     async def _settled(self, reported: Sequence[Sequence[Reported]]) -> list[list[Transition]]:
-        """What of each event is news, with the state before. To be handed over at once: what follows goes by it."""
-        if asked := self._runs.unknown([one for event in reported for one in event]):
-            try:
-                found = await self._intake.in_thread(self._runs.ask, asked)
-            except StoreError:
-                raise RefusedError(503, "the store does not answer at present", reason="store") from None
-            self._runs.learn(asked, found)
-        return [self._runs.settle(event) for event in reported]
+        try:
+            return await self._memory.settle(reported)
+        except StoreError:
+            raise RefusedError(503, "the store does not answer at present", COME_AGAIN, reason="store") from None
 
     async def _kept(self, transitions: list[Transition], share: Share) -> tuple[Accepted, ...]:
         if not transitions:
@@ -118,7 +151,7 @@ class Events:
         try:
             return await kept(self._gathering, transitions, share)
         except RefusedError:
-            self._runs.forget(transitions)
+            self._memory.forget(transitions)
             raise
 
     async def _answer(self, readings: Sequence[Reading], accepted: Sequence[Accepted], unchanged: int) -> Answer:

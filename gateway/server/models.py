@@ -171,6 +171,28 @@ class TransitionDetail(Transition):
         return cls(**_of_transition(row), event=json.loads(row.payload), deliveries=told)
 
 
+class RefusedEvent(Told):
+    """An event that was not understood."""
+
+    id: int = Field(description="its number")
+    source: str = Field(description="where it came from")
+    received_at: datetime = Field(description="when it came")
+    complaint: str = Field(description="everything that is wrong with it")
+    event: str = Field(description="the event as it came; of a very long one, the beginning")
+
+    @classmethod
+    def of(cls, one: rows.Refused) -> Self:
+        """``one`` as it is told."""
+        return cls(id=one.id, source=one.source, received_at=one.received_at, complaint=one.complaint, event=one.event)
+
+
+class RefusedPage(Told):
+    """Events that were not understood, newest first."""
+
+    refused: tuple[RefusedEvent, ...]
+    next: str | None = Field(description="give it as before= for the next page; null on the last one")
+
+
 class DeliveryDetail(Delivery):
     """A delivery with everything that is known of it."""
 

@@ -21,7 +21,10 @@ from gateway.server.models import (
     DeliveryQuery,
     Explanation,
     Ledger,
+    Page,
     Query,
+    RefusedEvent,
+    RefusedPage,
     Transition,
     TransitionDetail,
     TransitionPage,
@@ -76,6 +79,11 @@ class Reads:
         id = number(request.path_params["id"])
         return await self._told(lambda: DeliveryDetail.whole(history_of(self._store, id)))
 
+    async def refused(self, request: Request) -> Answer:
+        """A page of events that were not understood."""
+        asked = read_query(request, Page)
+        return await self._told(lambda: _refused(self._store, asked))
+
     async def ledger(self, request: Request) -> Answer:
         """The books."""
         read_query(request, Query)
@@ -106,6 +114,11 @@ def _deliveries(store: Store, asked: DeliveryQuery) -> DeliveryPage:
     wanted = DeliveryFilter(asked.status, asked.channel, asked.handler, asked.since, seq)
     found, more = _page(store.deliveries(wanted, limit=asked.limit + 1, before=asked.before), asked.limit)
     return DeliveryPage(deliveries=tuple(map(Delivery.of, found)), next=str(found[-1].id) if more else None)
+
+
+def _refused(store: Store, asked: Page) -> RefusedPage:
+    found, more = _page(store.refused(limit=asked.limit + 1, before=asked.before), asked.limit)
+    return RefusedPage(refused=tuple(map(RefusedEvent.of, found)), next=str(found[-1].id) if more else None)
 
 
 def _page(found: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:

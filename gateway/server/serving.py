@@ -17,12 +17,12 @@ import uvicorn
 from gateway.app import Gateway
 from gateway.observe import Metrics
 from gateway.server import forms
-from gateway.server.api import api, lineage_route, metrics_route
+from gateway.server.api import api, metrics_route, standard_routes
 from gateway.server.application import Application
 from gateway.server.body import Bodies
 from gateway.server.completions import Completions
 from gateway.server.door import Door
-from gateway.server.events import Events
+from gateway.server.events import Events, Memory
 from gateway.server.health import Health
 from gateway.server.intake import Intake
 from gateway.server.limits import LIMITS, Limits
@@ -117,14 +117,17 @@ class Server:
         room, questions, measures = Room(self._limits), Questions(), Measures()
         metrics = Metrics(gateway, [measures])
         intake = Intake(gateway, access, limit, room, completions, measures)
-        runs = Runs(gateway.store.runs, alone=not gateway.store.shares_rates)
-        events = [lineage_route(Events(intake, forms.lineage(), runs))]
+        memory = Memory(Runs(gateway.store.runs, alone=not gateway.store.shares_rates), intake)
+        standards = standard_routes(
+            Events(intake, forms.lineage(), memory),
+            Events(intake, forms.cloudevents_over_http(lambda: gateway.ruleset), memory),
+        )
         stack.callback(intake.close)
         stack.callback(questions.close)
         bodies = Bodies(limit, room)
         health = Health(gateway.store, lambda: self._stopping)
         reads, orders = Reads(gateway, questions, bodies), Orders(gateway, questions, bodies)
-        routes = api(access, intake, reads, orders, health, *events, metrics_route(metrics, questions))
+        routes = api(access, intake, reads, orders, health, *standards, metrics_route(metrics, questions))
         return Application(routes, access, measures)
 
 

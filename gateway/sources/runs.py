@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from gateway.sources.reading import UNKNOWN, Reported
 from gateway.states import STATES, State
 from gateway.store.arrivals import RunKey
+from gateway.store.instants import to_instant, to_milliseconds
 from gateway.store.rows import Run
 from gateway.transition import Transition
 
@@ -32,6 +34,7 @@ class Runs:
     def __init__(self, ask: Ask, *, alone: bool = True, most: int = MOST) -> None:
         self.ask, self._alone, self._most = ask, alone, most
         self._known: OrderedDict[RunKey, Run | None] = OrderedDict()
+        self._ids: dict[RunKey, str] = {}
 
     def unknown(self, reported: Sequence[Reported]) -> set[RunKey]:
         """The runs of which the store must be asked before :meth:`settle`."""
@@ -56,6 +59,7 @@ class Runs:
         """Know nothing of the runs of what the store did not take: it will be sent again."""
         for one in transitions:
             self._known.pop(key_of(one), None)
+            self._ids.pop(key_of(one), None)
 
     def _is_news(self, one: Reported) -> bool:
         transition = one.transition
@@ -63,6 +67,8 @@ class Runs:
             return True
         key = key_of(transition)
         known = self._known.get(key)
+        if known is not None and self._is_repeat(key, known, transition):
+            return True  # the store knows it by its id, and says so
         if known is not None and known.occurred_at > transition.occurred_at:
             return one.follows is None or UNKNOWN in one.follows  # it comes late: nobody knows what it followed
         if one.follows is not None and (UNKNOWN if known is None else known.type) not in one.follows:
@@ -71,18 +77,32 @@ class Runs:
             _follow(transition, known)
         name, type = transition.state.name, transition.state.type
         self._note(key, Run(*key, type, name, transition.occurred_at))
+        self._ids[key] = transition.id
         return True
+
+    def _is_repeat(self, key: RunKey, known: Run, transition: Transition) -> bool:
+        """Whether ``transition`` is the one by which its run came into the state that is known."""
+        if key in self._ids:
+            return self._ids[key] == transition.id
+        return known.type == transition.state.type and known.occurred_at == _as_kept(transition.occurred_at)
 
     def _note(self, key: RunKey, run: Run | None) -> None:
         self._known[key] = run
+        self._ids.pop(key, None)
         self._known.move_to_end(key)
         while len(self._known) > self._most:
-            self._known.popitem(last=False)
+            gone, _ = self._known.popitem(last=False)
+            self._ids.pop(gone, None)
 
 
 def key_of(transition: Transition) -> RunKey:
     """The run of ``transition``."""
     return transition.source, transition.obj.run_id.replace("\0", "")  # as the store has it
+
+
+def _as_kept(instant: datetime) -> datetime:
+    """As exact as the store keeps it."""
+    return to_instant(to_milliseconds(instant))
 
 
 def _follow(transition: Transition, known: Run) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text, tuple_
+from sqlalchemy import Connection, Select, delete, insert, select, text, tuple_
 
 from gateway.store import ledger
 from gateway.store.bulk import execute_many
@@ -29,6 +29,9 @@ LONGEST_EVENT = 64 * 1024
 
 _PRUNE_EVERY = 1_000
 """Runs are counted whenever the store has given out so many ids."""
+
+_ASKED_AT_A_TIME = 500
+"""No database takes a statement of any length."""
 
 RunKey = tuple[str, str]
 """Source and run id."""
@@ -86,13 +89,15 @@ def _let_go_of_runs(connection: Connection) -> None:
 def runs(connection: Connection, keys: Iterable[RunKey]) -> dict[RunKey, Run]:
     """The last states of those of the runs ``keys`` that are remembered."""
     wanted = sorted(set(keys))
-    if not wanted:
-        return {}
-    found = connection.execute(select(run).where(tuple_(run.c.source, run.c.run_id).in_(wanted)))
     return {
         (row.source, row.run_id): Run(row.source, row.run_id, row.type, row.name, to_instant(row.occurred_at))
-        for row in found
+        for at in range(0, len(wanted), _ASKED_AT_A_TIME)
+        for row in connection.execute(_runs_of(wanted[at : at + _ASKED_AT_A_TIME]))
     }
+
+
+def _runs_of(keys: Sequence[RunKey]) -> Select[Any]:
+    return select(run).where(tuple_(run.c.source, run.c.run_id).in_(keys))
 
 
 def refuse(connection: Connection, node: int, batches: Sequence[Sequence[NewRefused]]) -> list[None]:
@@ -112,9 +117,14 @@ def _refused_row(id: int, one: NewRefused) -> dict[str, Any]:
         "id": id,
         "source": one.source,
         "received_at": to_milliseconds(one.received_at),
-        "complaint": one.complaint,
-        "event": one.event[:LONGEST_EVENT],
+        "complaint": _storable(one.complaint),
+        "event": _storable(one.event[:LONGEST_EVENT]),
     }
+
+
+def _storable(text: str) -> str:
+    """``text`` without what no database takes: half characters and NUL."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def refused_events(connection: Connection, limit: int, before: int | None) -> list[Refused]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -395,3 +396,17 @@ def test_times_are_told_with_their_zone(filled) -> None:
 
     assert datetime.fromisoformat(told["created_at"]).tzinfo is not None
     assert datetime.fromisoformat(told["created_at"]) <= datetime.now(UTC)
+
+
+def test_events_that_were_not_understood_are_listed_page_by_page(serve) -> None:
+    serving = serve()
+    for number in range(3):
+        serving.client.post("/api/v1/lineage", json={"number": number})
+
+    first = serving.client.get("/api/v1/refused?limit=2").json()
+    second = serving.client.get(f"/api/v1/refused?limit=2&before={first['next']}").json()
+
+    assert [json.loads(one["event"])["number"] for one in first["refused"] + second["refused"]] == [2, 1, 0]
+    assert (second["next"], second["refused"][0]["source"]) == (None, "openlineage")
+    assert second["refused"][0]["complaint"] == "eventTime: is missing; run: is missing; job: is missing"
+    assert serving.client.get("/api/v1/refused?limit=0").status_code == 422

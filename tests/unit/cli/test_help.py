@@ -28,6 +28,9 @@ COMMANDS = [
     ("deliveries", "cancel"),
     ("deliveries", "drop"),
     ("status",),
+    ("refused",),
+    ("refused", "list"),
+    ("refused", "show"),
 ]
 
 

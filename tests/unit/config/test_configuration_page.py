@@ -10,6 +10,7 @@ import pytest
 from gateway.config import Sources, json_schema, load
 from gateway.config.models import (
     ChannelConfig,
+    CloudEventsConfig,
     Config,
     GatewayConfig,
     GroupConfig,
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[Table]] = {
     "`[store]`": StoreConfig,
     "`[server]`": ServerConfig,
     "`[source.prefect]`": PrefectConfig,
+    "`[source.cloudevents.NAME]`": CloudEventsConfig,
     "`[reload]`": ReloadConfig,
 }
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)

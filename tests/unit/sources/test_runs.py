@@ -150,3 +150,22 @@ def test_what_the_store_did_not_take_is_forgotten() -> None:
     runs.forget([running.transition])
 
     assert told(runs, reported("Running", 1)) == [("Retrying", "Running")]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_repeat_is_handed_on_for_the_store_to_know_it_by_its_id(is_restarted) -> None:
+    store = Store()
+    runs = Runs(store)
+    first = reported("Running", 1.000_5, follows=ALL_BUT_RUNNING)
+    told(runs, first)
+    store.runs[("openlineage", "r-1")] = known("Running", 1)
+
+    (again,) = (runs if not is_restarted else fresh(store)).settle([first])
+
+    assert (again.id, again.old_state) == (first.transition.id, None)
+
+
+def fresh(store: Store) -> Runs:
+    runs = Runs(store)
+    runs.learn([("openlineage", "r-1")], store([("openlineage", "r-1")]))
+    return runs
