@@ -441,6 +441,9 @@ class _Compilation:
 
     def event_mappings(self) -> tuple[EventMapping, ...]:
         """What CloudEvents mean; what is wrong with any is noted."""
+        if self.config.source.cloudevents and not self.config.server.enabled:
+            message = "no event can come: they are sent to the server, which '[server] enabled' turns off"
+            self.problems.append(self.loaded.problem("warning", ("source", "cloudevents"), message))
         return tuple(self._event_mapping(*declared) for declared in self.config.source.cloudevents.items())
 
     def _event_mapping(self, name: str, written: CloudEventsConfig) -> EventMapping:

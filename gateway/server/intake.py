@@ -33,7 +33,7 @@ LONG_BYTES = 256 * 1024
 
 
 class Intake:
-    """What all that take transitions from requests have in common: from the first byte to the commit.
+    """Takes transitions in our own form, and has what all do that take some: from the first byte to the commit.
 
     Args:
         gateway: what keeps them.
@@ -84,11 +84,11 @@ class Intake:
         await answer(scope, receive, send)
 
     async def _take(self, request: Request) -> Answer:
-        is_known = self._access.admits_unsigned(request)
+        received = self.admits(request)
         kind = body.kind_of(request)
-        share = Share(self._room)
+        share = self.share()
         try:
-            whole = await self._received(request, share, is_known)
+            whole = await received(share)
             parsed = await self._parsed(whole, kind)
             transitions, errors = self._apart(parsed)
             share.take(transitions=len(transitions))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -84,3 +85,25 @@ def test_the_openlineage_client_reports_to_the_gateway(served, tmp_path) -> None
         "the table is gone, in example",
         "the table is gone, in example",
     ]
+
+
+@pytest.mark.skipif(not shutil.which("curl") and "CI" not in os.environ, reason="there is no curl here")
+@pytest.mark.parametrize("standard", ["openlineage", "cloudevents"])
+def test_what_the_page_says_to_check_with_shows_that_it_works(served, tmp_path, standard) -> None:
+    page = (EXAMPLES.parent / "docs" / "engines" / f"{standard}.md").read_text()
+    script = page.partition("## Check that it works")[2].partition("```sh\n")[2].partition("```")[0]
+    gateway, url = served(standard)
+    command = tmp_path / "gateway"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
+    command.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GATEWAY": url, "GATEWAY_TOKEN": "none-is-needed"}
+    environment["PYTHONPATH"] = str(EXAMPLES.parent)
+
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=50
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('{"accepted": 1, "duplicates": 0, "ignored": 0}')
+    assert done.stdout.endswith("every event was understood\n")
+    assert gateway.store.transitions(limit=9)[0].new_type == "Failed"

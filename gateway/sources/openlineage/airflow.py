@@ -64,7 +64,7 @@ def complete(obj: Obj, event: RunEvent) -> None:
 
 def _complete_dag(dag: Obj, event: RunEvent, run: DagRun) -> str:
     dag.run_id, dag.run_name = f"{_realm(event)}{run.dag_id}/{run.run_id}", run.run_id
-    dag.parameters, dag.started_at = run.conf or {}, run.start_date
+    dag.parameters, dag.started_at = run.conf or {}, run.start_date or dag.started_at
     return dag.run_id
 
 

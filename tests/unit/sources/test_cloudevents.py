@@ -387,3 +387,9 @@ def test_tables_may_stand_in_several_files_and_each_in_one() -> None:
     assert [str(one) for one in loaded.problems if one.severity == "error"] == [
         "c.toml:1:21: source.cloudevents.b: is declared already, at a.toml:1:21"
     ]
+
+
+def test_a_server_that_is_turned_off_is_worth_a_warning() -> None:
+    told = problems("name = 'data'\nstate = 'data'\n[server]\nenabled = false")
+
+    assert any("a.toml:1:9: source.cloudevents: no event can come" in one for one in told), told

@@ -12,6 +12,8 @@ import pytest
 from gateway.encoding import encode
 from gateway.errors import PayloadError
 from gateway.sources.openlineage import read_events
+from gateway.sources.openlineage.events import EVENT_TYPES
+from gateway.sources.openlineage.mapping import TYPES
 from gateway.sources.payload import parse_transition
 from gateway.sources.reading import Ignored, Misread
 from gateway.sources.runs import Runs
@@ -231,3 +233,13 @@ def test_some_errors_of_airflow_are_final(error, is_retried) -> None:
     (one,) = told(event)
 
     assert (one.state.type == "Retrying") is is_retried
+
+
+def test_the_page_tells_what_becomes_of_every_event_type() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "engines" / "openlineage.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    told = {word: row.split("|")[2] for row in rows for word in EVENT_TYPES if f"`{word}`" in row.split("|")[1]}
+
+    assert told.keys() == {*EVENT_TYPES}
+    assert all(f"`{type}`" in told[word] for word, type in TYPES.items())
+    assert told["OTHER"].strip() == ""
