@@ -168,7 +168,9 @@ def run_gateway(folder: Path) -> subprocess.Popen[bytes]:
 def position(folder: Path) -> int:
     database = sqlite3.connect(folder.parent / "gateway.db")
     try:
-        return int(database.execute("SELECT coalesce(max(until), 0) FROM position").fetchone()[0])
+        return int(
+            database.execute("SELECT coalesce(max(until), 0) FROM position WHERE source = 'prefect3'").fetchone()[0]
+        )
     except sqlite3.OperationalError:  # the tables are being made
         return 0
     finally:

@@ -37,6 +37,9 @@ from gateway.transition import Transition
 
 log = logging.getLogger("gateway.prefect")
 
+BEGINNING = f"{SOURCE}/beginning"
+"""The position at which a server was first read, as the store names it."""
+
 AWAY = timedelta(minutes=3)
 """Operators hear of a server that has not answered for so long."""
 
@@ -99,32 +102,37 @@ class Session:
 
     async def _begin(self) -> Reach:
         """Where to begin, once the server answers."""
+        position, beginning = await self._left_at()
+        position = position or beginning
+        now = self._api.now()
+        if position is None or (self._written.begin == "now" and self._is_first):
+            position = beginning = min(self._began_at + (now - datetime.now(UTC)), now)
+            await self._note(Position(BEGINNING, beginning))
+            log.info("Prefect is followed from now on", extra={"server": self._server.shown})
+        else:
+            position = min(position, now)
+            about = {"server": self._server.shown, "since": position.isoformat(timespec="seconds")}
+            log.info("Prefect is followed from where it was left", extra=about)
+        return Reach(position, self._written.overlap, self._written.max_age, beginning)
+
+    async def _left_at(self) -> tuple[datetime | None, datetime | None]:
+        """How far the server was read, and where that began; returns once it answers."""
         waits = Waits()
         while True:
             try:
                 await self._api.events(changes(datetime.now(UTC)), 1)
-                known = await asyncio.to_thread(self._sink.store.position, SOURCE)
-                break
+                position, beginning = await asyncio.to_thread(self._positions)
+                self._note_contact()
+                return position, beginning
             except StoreClosedError:
                 raise
             except (SourceError, StoreError) as error:
                 self._note_trouble(error)
                 await asyncio.sleep(waits.next())
-        self._note_contact()
-        begins_here = known is None or (self._written.begin == "now" and self._is_first)
-        start = self._began_at + (self._api.now() - datetime.now(UTC)) if begins_here or known is None else known.until
-        reach = Reach(min(start, self._api.now()), self._written.overlap, self._written.max_age)
-        if begins_here:
-            reach.begin_here()
-        self._tell_beginning(reach, begins_here)
-        return reach
 
-    def _tell_beginning(self, reach: Reach, begins_here: bool) -> None:
-        where = {"server": self._server.shown, "since": reach.position.isoformat(timespec="seconds")}
-        if begins_here:
-            log.info("Prefect is followed from now on", extra=where)
-        else:
-            log.info("Prefect is followed from where it was left", extra=where)
+    def _positions(self) -> tuple[datetime | None, datetime | None]:
+        position, beginning = self._sink.store.position(SOURCE), self._sink.store.position(BEGINNING)
+        return None if position is None else position.until, None if beginning is None else beginning.until
 
     # the sweep
 
@@ -188,14 +196,19 @@ class Session:
     async def _advance(self) -> None:
         if self._chores or self._reach.kept == self._report.position:
             return
+        if await self._note(Position(SOURCE, self._reach.kept)):
+            self._report.position = self._reach.kept
+
+    async def _note(self, position: Position) -> bool:
+        """Write a position down, if the store takes it."""
         try:
-            await asyncio.wrap_future(self._sink.store.advance(Position(SOURCE, self._reach.kept)))
+            await asyncio.wrap_future(self._sink.store.advance(position))
         except StoreClosedError:
             raise
         except StoreError as error:
             log.warning("how far Prefect was read could not be noted", extra={"error": str(error)})
-            return
-        self._report.position = self._reach.kept
+            return False
+        return True
 
     # what the server has lost
 
