@@ -16,6 +16,7 @@ from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, durati
 from gateway.cli.output import FINDINGS, clock, number, print_json, say, size, table
 from gateway.cli.stored import reader
 from gateway.config.duration import format_duration, format_roughly
+from gateway.sources.prefect.mapping import SOURCE as PREFECT
 from gateway.store.ledger import total
 from gateway.store.room import Room
 from gateway.store.rows import LedgerLine, NodeRow
@@ -43,17 +44,20 @@ def status(
     loaded = load_config(config, about="store")
     now = datetime.now(UTC)
     with reader(config) as store:
-        found = None if store is None else (store.standing(now - since), store.room())
+        found = None if store is None else (store.standing(now - since), store.room(), store.position(PREFECT))
     if found is None:
         _tell_nothing(as_json)
         return
-    standing, room = found
+    standing, room, position = found
     if as_json:
-        print_json({**_for_machines(standing, loaded.sources.hash, now), "store": _bytes(room)})
+        read = {PREFECT: position.until} if position else {}
+        print_json({**_for_machines(standing, loaded.sources.hash, now), "store": _bytes(room), "positions": read})
     else:
         say(loaded.sound.gateway.name, "bold")
         _print(standing, loaded.sources.hash, now, since)
         _print_room(room)
+        if position is not None:
+            say(f"Prefect: all is kept up to {clock(position.until)}, {format_roughly(now - position.until)} ago")
     if not all(line.balances for line in standing.ledger):
         raise typer.Exit(FINDINGS)
 
