@@ -19,6 +19,7 @@ from gateway.config.duration import format_roughly
 from gateway.delivery.notice import Notice, Notify
 from gateway.errors import SourceError, StoreClosedError, StoreError
 from gateway.sources.prefect.api import Api
+from gateway.sources.prefect.contact import Contact
 from gateway.sources.prefect.details import Details
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.gaps import Gap, Gaps, RunKind, made_at
@@ -39,9 +40,6 @@ log = logging.getLogger("gateway.prefect")
 
 BEGINNING = f"{SOURCE}/beginning"
 """The position at which a server was first read, as the store names it."""
-
-AWAY = timedelta(minutes=3)
-"""Operators hear of a server that has not answered for so long."""
 
 PAGES_AT_A_TIME = 8
 """Pages that are on their way into the store; the next one is read when there are fewer."""
@@ -70,9 +68,9 @@ class Session:
     ) -> None:
         self._server, self._written, self._sink = server, server.written, sink
         self._report, self._notify, self._is_first = report, notify, is_first
-        self._began_at, self._contact_at = began_at, time.monotonic()
-        self._trouble = ""
-        self._is_away = self._left_out = False
+        self._began_at = began_at
+        self._left_out = False
+        self._contact = Contact(server.shown, notify)
         self._hurry, self._answers = asyncio.Event(), asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
         self._chores: set[asyncio.Task[None]] = set()
@@ -331,28 +329,14 @@ class Session:
     # contact
 
     def _note_contact(self) -> None:
-        self._contact_at, self._report.contact_at = time.monotonic(), datetime.now(UTC)
-        if self._trouble:
-            self._trouble = ""
+        self._report.contact_at = datetime.now(UTC)
+        if self._contact.made():
             self._answers.set()
-            log.warning("Prefect can be read again", extra={"server": self._server.shown})
-        if self._is_away:
-            self._is_away = False
-            text = f"The Prefect server at {self._server.shown} answers again. What happened meanwhile is read now."
-            self._notify(Notice("source_back", SOURCE, text))
 
     def _note_trouble(self, error: Exception) -> None:
-        """Log a change, not every try; tell operators when it lasts."""
-        trouble = str(error)
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("Prefect cannot be read now; it is tried again", extra={"error": trouble})
-        away = time.monotonic() - self._contact_at
+        """Nobody is heard of while the server is away, and so nobody is lost."""
+        self._contact.failed(error)
         self._vigil.put_off(self._api.now() + self._written.lost_after)
-        if away >= AWAY.total_seconds() and not self._is_away:
-            self._is_away = True
-            text = f"Prefect cannot be read for {format_roughly(timedelta(seconds=away))}: {trouble}"
-            self._notify(Notice("source_away", SOURCE, text))
 
 
 async def _pause(hurry: asyncio.Event, seconds: float) -> None:
