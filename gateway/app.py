@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +71,9 @@ LONGEST_SILENCE = 30.0
 
 DRAIN_SECONDS = 10.0
 """How long the end of a process waits, at most, for what is due to be sent."""
+
+WORKER_SECONDS = 2.0
+"""The same of a process that multiprocessing made: its maker waits for it, and the maker's gateway sends the rest."""
 
 REMEMBERED = timedelta(hours=1)
 """How long, at least, a transition is kept that its source may tell once more."""
@@ -165,7 +169,7 @@ class Gateway:
         )
         if watch:
             self._watcher.start()
-        atexit.register(self.close)
+        self._end_with_the_process()
 
     @property
     def ruleset(self) -> Ruleset:
@@ -506,8 +510,23 @@ class Gateway:
         """
         if self._closed:
             return None
+        return self._close_within(self.drain_seconds)
+
+    def _end_with_the_process(self) -> None:
+        """Close when this process ends. Those that multiprocessing makes end in a way of their own."""
+        pool, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
+        if pool is not None and process is not None and process.parent_process() is not None:
+            pool.Finalize(None, self._end_of_worker, exitpriority=0)
+        else:
+            atexit.register(self.close)
+
+    def _end_of_worker(self) -> None:
+        if not self._closed:
+            self._close_within(min(self.drain_seconds, WORKER_SECONDS))
+
+    def _close_within(self, seconds: float) -> int | None:
         self._closed = True
-        deadline = time.monotonic() + self.drain_seconds
+        deadline = time.monotonic() + seconds
         atexit.unregister(self.close)
         self._watcher.close()
         self._follower.close()

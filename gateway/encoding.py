@@ -22,6 +22,9 @@ log = logging.getLogger("gateway.encoding")
 LONGEST_TEXT = 64 * 1024
 """Characters; of a transition that came in a longer text, results and parameters are cut to what rules see of them."""
 
+LONGEST_NAME = 1_000
+"""Characters of a name, an id or a tag: what is longer is cut, for nobody would take it."""
+
 LARGEST_EXACT_INTEGER = 2**63 - 1
 """Larger integers become text: few readers of JSON keep them exact, and Python refuses to write the largest."""
 
@@ -76,15 +79,15 @@ def _obj(obj: Obj) -> dict[str, Any]:
 
 def _run(obj: Obj) -> dict[str, Any]:
     written = {
-        "name": obj.name,
-        "run_id": obj.run_id,
-        "run_name": obj.run_name,
-        "tags": obj.tags[:MAX_ITEMS],
+        "name": obj.name[:LONGEST_NAME],
+        "run_id": obj.run_id[:LONGEST_NAME],
+        "run_name": obj.run_name[:LONGEST_NAME],
+        "tags": [tag[:LONGEST_NAME] for tag in obj.tags[:MAX_ITEMS]],
         "parameters": _json(plain(obj.parameters)),
         "labels": _json(plain(obj.labels)),
-        "url": obj.url,
+        "url": cut(obj.url),
         "started_at": None if obj.started_at is None else obj.started_at.isoformat(),
-        "log": obj.log[:MAX_ITEMS],
+        "log": list(map(cut, obj.log[:MAX_ITEMS])),
     }
     return {key: value for key, value in written.items() if value or key == "name"}
 
@@ -92,7 +95,7 @@ def _run(obj: Obj) -> dict[str, Any]:
 def _state(state: State) -> dict[str, Any]:
     inner = getattr(state, "state", None)
     written = {
-        "name": "" if state.name == state.type else state.name,
+        "name": "" if state.name == state.type else state.name[:LONGEST_NAME],
         "message": cut(text_of(state.message)),
         "context": _json(plain(state.context)),
         "start_time": None if state.start_time is None else state.start_time.isoformat(),

@@ -13,6 +13,7 @@ The tree::
     ├── DeliveryError        a ``required`` notification was not delivered
     ├── ListenError          the server cannot listen where it was told to
     ├── SourceError          a source cannot be read now; says why and what would be right
+    ├── ClientError          a client cannot be made as it was told to; says why, never shows the token
     └── StoreError           the store cannot take or give rows
         ├── StoreFullError   no room on the disk
         ├── StoreSlowError   a question took longer than it may
@@ -105,6 +106,10 @@ class ListenError(GatewayError):
 
 class SourceError(GatewayError):
     """A source cannot be read now. Says why, and what would be right; never shows a secret."""
+
+
+class ClientError(GatewayError):
+    """A client cannot be made as it was told to. The message never holds the token."""
 
 
 class StoreError(GatewayError):

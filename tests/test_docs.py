@@ -109,7 +109,7 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, folder: Path) 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("block", blocks("python prefect1"), ids=str)
+@pytest.mark.parametrize("block", blocks("python prefect1", "python prefect3"), ids=str)
 def test_python_for_other_engines_is_at_least_python(block: Block) -> None:
     compile(block.text, str(block), "exec")
 

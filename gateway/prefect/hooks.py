@@ -74,13 +74,13 @@ class Hooks:
         is looked at again: tasks may be defined after the flow is.
 
         Raises:
-            TypeError: one of them is neither a flow nor a task of Prefect.
+            TypeError: one of them is neither a flow nor a task of Prefect 3.
         """
         for one in (flow, *more):
             if not (is_flow(one) or is_task(one)):
                 raise TypeError(
-                    f"hooks are attached to a flow or a task, not to an object of type {type(one).__name__}; "
-                    "@hooks.attach stands above @flow"
+                    "hooks are attached to a flow or a task of Prefect 3, not to an object of type "
+                    f"{type(one).__name__}; @hooks.attach stands above @flow"
                 )
             self._attach_to(one)
             self.attach_to_reached(one)

@@ -38,7 +38,7 @@ def observe(flow_or_task: object, run: object, state: object, ui: str | None = N
     is_task = is_task_run(run)
     new = state_of(written, step, None, timestamp, _run_count(run, step, is_task))
     new.result = _result(state, new)
-    before = _before(step, is_task or new.run_count == 1)
+    before = _before(step, timestamp, is_first=is_task or new.run_count == 1)
     obj = _task(flow_or_task, run, _ui(ui)) if is_task else _flow(flow_or_task, run, _ui(ui))
     if step == ("RUNNING", "Running") and new.run_count == 1:
         obj.started_at = obj.started_at or timestamp
@@ -81,18 +81,19 @@ def _step(written: Part) -> Step:
     return step
 
 
-def _before(step: Step, is_first: bool) -> State | None:
+def _before(step: Step, timestamp: datetime, *, is_first: bool) -> State | None:
     """The state before, which hooks are not told; as far as the order of Prefect's engine leaves no choice.
 
     Args:
         step: the state now.
+        timestamp: since when; of the one before, no more is known than that it is older.
         is_first: it is a task, or a flow that had not run before.
     """
     if step == ("RUNNING", RETRYING):
-        return Retrying(name="AwaitingRetry")
+        return Retrying(name="AwaitingRetry", timestamp=timestamp)
     if step[0] == "RUNNING":
-        return Pending() if is_first else None
-    return None if step[0] == "CRASHED" else Running()
+        return Pending(timestamp=timestamp) if is_first else None
+    return None if step[0] == "CRASHED" else Running(timestamp=timestamp)
 
 
 def _run_count(run: object, step: Step, is_task: bool) -> int:

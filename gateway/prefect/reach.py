@@ -52,7 +52,9 @@ def is_flow(value: object) -> bool:
 
 
 def _is(value: object, name: str) -> bool:
-    return any(base.__name__ == name and base.__module__.startswith("prefect.") for base in type(value).__mro__)
+    """Whether ``value`` is of a class of Prefect called ``name`` that has hooks; those of Prefect 1 have none."""
+    is_named = any(base.__name__ == name and base.__module__.startswith("prefect.") for base in type(value).__mro__)
+    return is_named and isinstance(getattr(value, "on_completion_hooks", None), list)
 
 
 def _function(value: object) -> FunctionType | None:

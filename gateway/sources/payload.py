@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import from_json, to_json
 
 from gateway.delivery.payload import DEFAULT_SOURCE
+from gateway.encoding import LONGEST_NAME
 from gateway.errors import PayloadError
 from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State
@@ -30,7 +31,6 @@ from gateway.transition import MAX_ITEMS, MAX_TEXT, Kind, Obj, Transition, new_i
 
 T = TypeVar("T")
 
-LONGEST_NAME = 1_000
 MOST_TAGS = 200
 LARGEST_COUNT = 2**31 - 1
 
@@ -47,7 +47,8 @@ BodyKind = Literal["json", "lines"]
 """What a body holds: one JSON object or an array of them; or an object on each line."""
 
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Text = Annotated[str, Field(max_length=MAX_TEXT + 1)]
+"""What was cut to ``MAX_TEXT`` ends in an ellipsis."""
 
 
 def _state_type(value: str) -> str:

@@ -114,7 +114,8 @@ class _Reading:
 
     def _task(self) -> Obj:
         run_id, run_name = self._run_id("prefect.task-run."), self._resource.text("prefect.resource.name")
-        task = task_of(self._run, run_id, run_name, self._related.flow_of_task(self._ui), self._ui)
+        flow = None if is_alone(self._run) else self._related.flow_of_task(self._ui)
+        task = task_of(self._run, run_id, run_name, flow, self._ui)
         task.labels |= self._related.parent()
         return task
 
@@ -241,6 +242,15 @@ def task_of(run: Part, run_id: str, run_name: str, flow: Obj | None, ui: str) ->
         url=url_of(ui, "task", run_id),
         started_at=run.instant("start_time"),
     )
+
+
+def is_alone(run: Part) -> bool:
+    """Whether a task was called outside of a flow, which its dynamic key tells.
+
+    The events of such a one name a flow all the same: whichever its process had run before.
+    """
+    task_key = run.text("task_key")
+    return bool(task_key) and run.text("dynamic_key").startswith(f"{task_key}-")
 
 
 def task_name(run_name: str, task_key: str, dynamic_key: str) -> str:

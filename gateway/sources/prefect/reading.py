@@ -51,7 +51,7 @@ class Part:
     def check(self) -> None:
         """Raise a :class:`PayloadError` if anything was wrong so far."""
         if self.complaints:
-            raise PayloadError(self.complaints[:MOST_COMPLAINTS])
+            raise PayloadError([*dict.fromkeys(self.complaints)][:MOST_COMPLAINTS])
 
     def complain(self, key: str, what: str) -> None:
         """Note that the value at ``key`` is not right."""

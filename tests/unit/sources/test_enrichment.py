@@ -90,12 +90,6 @@ def test_a_handler_counts_only_if_it_may_match(handler: str, counts: bool) -> No
     assert bool(found) is counts
 
 
-def test_a_condition_that_raises_does_not_match() -> None:
-    handler = 'when = "1 / state.run_count == 1"\nmessage = "{{ obj.log | last }}"'
-
-    assert reads(handler, transition()) == set()
-
-
 def test_what_was_told_is_not_fetched_again() -> None:
     handler = 'message = "{{ flow.parameters.day }} {{ flow.started_at }} {{ flow.log | last }} {{ flow.max_retries }}"'
     told: dict[str, Any] = {"parameters": {"day": "1"}, "started_at": MOMENT, "log": ("a",), "max_retries": 1}

@@ -135,6 +135,15 @@ def test_a_task_run_tells_its_own_tags_and_those_of_its_flow() -> None:
     assert task.started_at is not None
 
 
+def test_a_task_outside_of_a_flow_has_none_whatever_its_event_says() -> None:
+    alone = changed("payload/task_run/dynamic_key", "flaky-6a88d3e5-1cf7")
+
+    transition = transition_of(alone)
+
+    assert transition is not None
+    assert (transition.obj.flow, transition.flow.name, transition.obj.tags) == (None, "", ("t-retry",))
+
+
 def test_a_retry_is_due_at_its_time_and_has_the_id_that_hooks_know() -> None:
     transition = mapped("task-run.AwaitingRetry")
 
@@ -239,6 +248,7 @@ def changed(path: str, value: Any, name: str = "task-run.AwaitingRetry") -> dict
         ("payload/validated_state/type", ..., "payload.validated_state.type: is missing"),
         ("payload/validated_state/message", ["x"], "payload.validated_state.message: is a list; right is text"),
         ("payload/initial_state/type", "gone", "payload.initial_state.type: Prefect 3 has no state type 'gone'"),
+        ("payload/task_run/task_key", 7, "payload.task_run.task_key: is a number; right is text"),
         ("payload/task_run/tags", ["a", 1], "payload.task_run.tags[1]: is a number; right is text"),
         ("payload/task_run/run_count", 1, None),
         ("payload/task_run/empirical_policy/retries", -1, "payload.task_run.empirical_policy.retries: is a number"),
@@ -257,6 +267,7 @@ def test_what_is_wrong_is_told_with_its_key_and_what_would_be_right(
     with pytest.raises(PayloadError) as caught:
         transition_of(changed(path, value))
     assert complaint in str(caught.value)
+    assert len(set(caught.value.complaints)) == len(caught.value.complaints)
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

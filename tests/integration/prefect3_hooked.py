@@ -1,6 +1,6 @@
 """Flows of Prefect 3 with our hooks on them; run by test_prefect3_hooks.py in an environment that has Prefect.
 
-``python prefect3_flows.py FILE SCENARIO …`` appends what the hooks tell to FILE, as lines of JSON.
+``python prefect3_hooked.py FILE SCENARIO …`` appends what the hooks tell to FILE, as lines of JSON.
 """
 
 from __future__ import annotations
@@ -182,6 +182,50 @@ for one_flow in (bad, quick, asked, twice, mapped, sleepy, slow, crashing, outer
     hooks.attach(one_flow)  # twice is once
 
 
+@hooks.attach
+@task(name="Alone, without a flow", retries=1)
+def alone(marker: str) -> None:
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        raise ValueError("once")
+
+
+def willing(task, run, state):
+    note(f"asked whether to retry {task.name}")
+    return True
+
+
+@task(retries=1, **hooks.of_task)
+def by_arguments(marker: str) -> None:
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        raise ValueError("first")
+
+
+@task(
+    retries=1,
+    retry_condition_fn=hooks.retry_condition(willing),
+    on_completion=[hooks],
+    on_failure=[hooks],
+)
+def by_condition(marker: str) -> None:
+    path = Path(marker + ".2")
+    if not path.exists():
+        path.touch()
+        raise ValueError("second")
+
+
+def plainly(marker: str) -> None:
+    """Is a flow by its arguments, and its copy by its options."""
+    by_arguments.with_options(name="renamed")(marker)
+    by_condition(marker)
+
+
+by_options = flow(name="by options", **hooks.of_flow)(plainly).with_options(description="a copy keeps its hooks")
+
+
 @flow
 def careless() -> str:
     unheard()
@@ -203,7 +247,7 @@ def run(name: str) -> None:
             globals()[name]("acme", return_state=True)
         case "quick":
             quick(Path(marker), return_state=True)
-        case "twice" | "mapped" | "elsewhere":
+        case "twice" | "mapped" | "elsewhere" | "by_options" | "alone":
             globals()[name](marker, return_state=True)
         case "sleepy":
             asyncio.run(sleepy(marker, return_state=True))
