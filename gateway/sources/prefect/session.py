@@ -44,6 +44,9 @@ BEGINNING = f"{SOURCE}/beginning"
 PAGES_AT_A_TIME = 8
 """Pages that are on their way into the store; the next one is read when there are fewer."""
 
+SHORTEST_PAUSE = 1.0
+"""Seconds between two sweeps, however much the next one is wanted; and no less than the last one took."""
+
 EVENTS_AT_A_TIME = 500
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
 
@@ -137,6 +140,7 @@ class Session:
     async def _sweeping(self) -> None:
         waits = Waits()
         while True:
+            began = time.monotonic()
             try:
                 await self._sweep()
             except SourceError as error:
@@ -149,7 +153,9 @@ class Session:
                 self._note_contact()
                 waits.reset()
                 pause = self._written.sweep.total_seconds()
-            await _pause(self._hurry, pause)
+            rest = min(pause, max(SHORTEST_PAUSE, time.monotonic() - began))
+            await asyncio.sleep(rest)
+            await _pause(self._hurry, pause - rest)
 
     async def _sweep(self) -> None:
         """Read what the server has kept, and note how far once all of it is on the disk."""
@@ -322,7 +328,8 @@ class Session:
         self._vigil.saw(transition)
         if event.get("follows") not in self._keeper.known:
             kind: RunKind = "task_run" if transition.kind == "task" else "flow_run"
-            self._gaps.note(event, kind, transition.obj.run_id, time.monotonic())
+            if self._gaps.note(event, kind, transition.obj.run_id, time.monotonic()):
+                self._hurry.set()
         else:
             self._gaps.came(transition.id)
 
