@@ -152,8 +152,7 @@ class PrefectServer:
     @property
     def shown(self) -> str:
         """The address of the API as it may be shown: without user, password and query."""
-        parts = urlsplit(self.api)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return _shown(self.api)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +269,29 @@ def compile_ruleset(
 
 
 _PREFECT = ("source", "prefect")
+_CLOUD = "https://api.prefect.cloud/api/accounts/"
 
 
 def _is_usable(address: str) -> bool:
     """Whether it is a web address with a host, and a port that is one if any."""
     try:
         parts = urlsplit(address)
-        return is_web_address(address) and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        is_whole = is_web_address(address) and bool(parts.hostname) and not (parts.query or parts.fragment)
+        return is_whole and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is none
         return False
+
+
+def _shown(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _pages_of(api: str) -> str:
+    """Where Prefect's pages are: beside the API of a server; those of Prefect Cloud on a host of their own."""
+    if api.startswith(_CLOUD):
+        return api.replace(_CLOUD, "https://app.prefect.cloud/account/", 1).replace("/workspaces/", "/workspace/", 1)
+    return api.removesuffix("/api")
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:
@@ -517,7 +530,7 @@ class _Compilation:
             self.error((*_PREFECT, "auth"), "must be user and password as 'user:password'")
         if api is None or ui is None or auth is None or key is None:
             return None
-        return PrefectServer(written, api, ui or api.removesuffix("/api"), auth, key)
+        return PrefectServer(written, api, ui or _pages_of(_shown(api)), auth, key)
 
     def _check_extra(self) -> None:
         if missing := [name for name in ("httpx", "websockets") if find_spec(name) is None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -16,10 +16,11 @@ from gateway.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, durati
 from gateway.cli.output import FINDINGS, clock, number, print_json, say, size, table
 from gateway.cli.stored import reader
 from gateway.config.duration import format_duration, format_roughly
+from gateway.sources.prefect.mapping import SOURCE as PREFECT
 from gateway.store.ledger import total
 from gateway.store.questions import Questions
 from gateway.store.room import Room
-from gateway.store.rows import LedgerLine, NodeRow
+from gateway.store.rows import LedgerLine, NodeRow, Position
 from gateway.store.standing import Standing, Waiting
 
 SILENT = timedelta(seconds=10)
@@ -44,18 +45,21 @@ def status(
     loaded = load_config(config, about="store")
     now = datetime.now(UTC)
     with reader(config) as store:
-        found = None if store is None else (store.standing(now - since), store.room(), _refused(store, now - since))
+        found = None if store is None else (store.standing(now - since), store.room(), _arrivals(store, now - since))
     if found is None:
         _tell_nothing(as_json)
         return
-    standing, room, refused = found
+    standing, room, arrivals = found
     if as_json:
-        print_json({**_for_machines(standing, loaded.sources.hash, now), "store": _bytes(room), "refused": refused})
+        read = {PREFECT: arrivals.position.until} if arrivals.position else {}
+        more = {"store": _bytes(room), "refused": arrivals.refused, "positions": read}
+        print_json({**_for_machines(standing, loaded.sources.hash, now), **more})
     else:
         say(loaded.sound.gateway.name, "bold")
         _print(standing, loaded.sources.hash, now, since)
-        _print_refused(refused, since)
+        _print_refused(arrivals.refused, since)
         _print_room(room)
+        _print_position(arrivals.position, now)
     if not all(line.balances for line in standing.ledger):
         raise typer.Exit(FINDINGS)
 
@@ -64,9 +68,22 @@ MOST_COUNTED = 100
 """Of events that were not understood, so many are counted one by one."""
 
 
-def _refused(store: Questions, since: datetime) -> int:
-    """How many events were not understood since then, as far as they are counted."""
-    return sum(one.received_at >= since for one in store.refused(limit=MOST_COUNTED))
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """How many events were not understood, as far as they are counted; and up to when Prefect was read."""
+
+    refused: int
+    position: Position | None
+
+
+def _arrivals(store: Questions, since: datetime) -> _Arrivals:
+    refused = sum(one.received_at >= since for one in store.refused(limit=MOST_COUNTED))
+    return _Arrivals(refused, store.position(PREFECT))
+
+
+def _print_position(position: Position | None, now: datetime) -> None:
+    if position is not None:
+        say(f"Prefect: all is kept up to {clock(position.until)}, {format_roughly(now - position.until)} ago")
 
 
 def _print_refused(count: int, since: timedelta) -> None:

@@ -156,6 +156,17 @@ def test_a_server_without_a_stream_is_followed_by_its_history(server, follow, tm
     assert gateway.following().told == {"sweep": 1}
 
 
+def test_an_event_that_another_follows_and_the_stream_left_out_is_read_at_once(server, follow, tmp_path) -> None:
+    gateway = follow(server, sweep="1h")
+    until(lambda: is_connected(gateway))
+    until(lambda: gateway.following().sweeps["ok"] >= 2)  # the last one for an hour
+
+    left_out = event()
+    server.add(left_out)
+    server.add(event(follows=left_out["id"]), streamed=True)
+    until(lambda: len(told(tmp_path / "config")) == 2, 10)
+
+
 def test_errors_of_the_server_are_got_over_and_told_once(server, follow, tmp_path, caplog) -> None:
     gateway = follow(server)
     until(lambda: has_begun(gateway))

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.compile import Compiled, Ruleset, compile_ruleset
 from gateway.config.loader import load
-from gateway.config.sources import Sources
+from gateway.config.sources import Sources, read_sources
 from gateway.states import Failed, Running
 from gateway.transition import Obj, Transition
 
@@ -179,3 +179,63 @@ def test_the_same_texts_have_the_same_hash_wherever_they_lie() -> None:
 
     assert hash_of("config", TOLD) == hash_of("/etc/gateway", TOLD)
     assert len({hash_of("config", TOLD), hash_of("config", BOX), hash_of("config", TOLD, a="x")}) == 3
+
+
+# a Prefect server to follow
+
+
+def test_a_prefect_server_is_compiled_with_its_secrets_and_shows_none_of_them(compiled_source, monkeypatch) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", "admin:hidden")
+    server = compiled_source(
+        'api = "http://who:hidden@prefect.example.org:4200/api/"\nauth = { env = "SOME_PASSWORD" }'
+    ).ruleset.prefect
+
+    assert (server.auth, server.ui) == ("admin:hidden", "http://prefect.example.org:4200")
+    assert server.shown == "http://prefect.example.org:4200/api"
+    assert "hidden" not in repr(server)
+
+
+def test_the_pages_of_prefect_cloud_are_known(compiled_source) -> None:
+    api = "https://api.prefect.cloud/api/accounts/a-1/workspaces/w-1"
+    server = compiled_source(f'api = "{api}"\nkey = "pnu_1"').ruleset.prefect
+
+    assert server.ui == "https://app.prefect.cloud/account/a-1/workspace/w-1"
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('auth = { env = "NO_SUCH_VARIABLE" }', "auth: the environment variable 'NO_SUCH_VARIABLE' is not set"),
+        ('auth = "password"', "auth: must be user and password as 'user:password'"),
+        ('api = "http://prefect:port/api"', "api: must be an address such as http://prefect.example.org:4200/api"),
+        ('api = { env = "PREFECT_WITHOUT_SCHEME" }', "api: must be an address such as"),
+        ('api = "http://prefect:4200/api?x=1"', "api: must be an address such as"),
+        ('key = "k"\nauth = "a:b"', "give either 'auth' (a server) or 'key' (Prefect Cloud), not both"),
+    ],
+)
+def test_what_keeps_a_prefect_server_from_being_followed_is_said_at_load(compiled_source, monkeypatch, keys, says):
+    monkeypatch.setenv("PREFECT_WITHOUT_SCHEME", "prefect:4200")
+
+    compiled = compiled_source(keys)
+
+    assert compiled.ruleset is None
+    assert says in "\n".join(map(str, compiled.problems))
+
+
+def test_without_its_extra_the_problem_says_what_to_install(compiled_source, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.compile.find_spec", lambda name: None)
+
+    (problem,) = [one for one in compiled_source("").problems if one.severity == "error"]
+
+    assert "needs httpx and websockets: install the extra, pip install 'gateway[prefect]'" in str(problem)
+
+
+@pytest.fixture
+def compiled_source(tmp_path):
+    def compiled(keys: str):
+        folder = tmp_path / "config"
+        folder.mkdir(exist_ok=True)
+        (folder / "gateway.toml").write_text(f'[channel.box]\nurl = "console://"\n[source.prefect]\n{keys}\n')
+        return compile_ruleset(load(read_sources(folder)[0]))
+
+    return compiled

@@ -35,13 +35,15 @@ class Gaps:
     def __len__(self) -> int:
         return len(self._gaps)
 
-    def note(self, event: Mapping[str, Any], kind: RunKind, run_id: str, at: float) -> None:
-        """An event came; the one it follows may not have."""
+    def note(self, event: Mapping[str, Any], kind: RunKind, run_id: str, at: float) -> bool:
+        """An event came; whether the one it follows did not."""
         self.came(str(event.get("id")))
-        if isinstance(before := event.get("follows"), str):
-            self._gaps.setdefault(before, Gap(before, kind, run_id, at))
-            if len(self._gaps) > MOST:
-                self._gaps.popitem(last=False)
+        if not isinstance(before := event.get("follows"), str):
+            return False
+        self._gaps.setdefault(before, Gap(before, kind, run_id, at))
+        if len(self._gaps) > MOST:
+            self._gaps.popitem(last=False)
+        return True
 
     def came(self, id: str) -> None:
         """An event came."""

@@ -44,14 +44,17 @@ class Reach:
         position: where to go on.
         overlap: how late events may come.
         max_age: what is older is never read.
+        beginning: where the source was first read; nothing from before is.
 
     Attributes:
         position: how far everything has been read.
     """
 
-    def __init__(self, position: datetime, overlap: timedelta, max_age: timedelta) -> None:
+    def __init__(
+        self, position: datetime, overlap: timedelta, max_age: timedelta, beginning: datetime | None = None
+    ) -> None:
         self.position, self._overlap, self._max_age = position, overlap, max_age
-        self._floor = position - overlap
+        self._floor = max(position - overlap, beginning or position - overlap)
         self._unsettled: datetime | None = position
         self._looks: list[float] | None = None
         self._looked = 0
@@ -66,10 +69,6 @@ class Reach:
     def is_settled(self) -> bool:
         """Whether nothing is expected to come late."""
         return self._unsettled is None
-
-    def begin_here(self) -> None:
-        """Read nothing from before the position."""
-        self._floor = self.position
 
     def broke(self) -> None:
         """Something went wrong: what happens from the position on may be told late."""

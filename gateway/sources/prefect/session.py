@@ -19,6 +19,7 @@ from gateway.config.duration import format_roughly
 from gateway.delivery.notice import Notice, Notify
 from gateway.errors import SourceError, StoreClosedError, StoreError
 from gateway.sources.prefect.api import Api
+from gateway.sources.prefect.contact import Contact
 from gateway.sources.prefect.details import Details
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.gaps import Gap, Gaps, RunKind, made_at
@@ -37,11 +38,14 @@ from gateway.transition import Transition
 
 log = logging.getLogger("gateway.prefect")
 
-AWAY = timedelta(minutes=3)
-"""Operators hear of a server that has not answered for so long."""
+BEGINNING = f"{SOURCE}/beginning"
+"""The position at which a server was first read, as the store names it."""
 
 PAGES_AT_A_TIME = 8
 """Pages that are on their way into the store; the next one is read when there are fewer."""
+
+SHORTEST_PAUSE = 1.0
+"""Seconds between two sweeps, however much the next one is wanted; and no less than the last one took."""
 
 EVENTS_AT_A_TIME = 500
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
@@ -67,9 +71,9 @@ class Session:
     ) -> None:
         self._server, self._written, self._sink = server, server.written, sink
         self._report, self._notify, self._is_first = report, notify, is_first
-        self._began_at, self._contact_at = began_at, time.monotonic()
-        self._trouble = ""
-        self._is_away = self._left_out = False
+        self._began_at = began_at
+        self._left_out = False
+        self._contact = Contact(server.shown, notify)
         self._hurry, self._answers = asyncio.Event(), asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
         self._chores: set[asyncio.Task[None]] = set()
@@ -99,38 +103,44 @@ class Session:
 
     async def _begin(self) -> Reach:
         """Where to begin, once the server answers."""
+        position, beginning = await self._left_at()
+        position = position or beginning
+        now = self._api.now()
+        if position is None or (self._written.begin == "now" and self._is_first):
+            position = beginning = min(self._began_at + (now - datetime.now(UTC)), now)
+            await self._note(Position(BEGINNING, beginning))
+            log.info("Prefect is followed from now on", extra={"server": self._server.shown})
+        else:
+            position = min(position, now)
+            about = {"server": self._server.shown, "since": position.isoformat(timespec="seconds")}
+            log.info("Prefect is followed from where it was left", extra=about)
+        return Reach(position, self._written.overlap, self._written.max_age, beginning)
+
+    async def _left_at(self) -> tuple[datetime | None, datetime | None]:
+        """How far the server was read, and where that began; returns once it answers."""
         waits = Waits()
         while True:
             try:
                 await self._api.events(changes(datetime.now(UTC)), 1)
-                known = await asyncio.to_thread(self._sink.store.position, SOURCE)
-                break
+                position, beginning = await asyncio.to_thread(self._positions)
+                self._note_contact()
+                return position, beginning
             except StoreClosedError:
                 raise
             except (SourceError, StoreError) as error:
                 self._note_trouble(error)
                 await asyncio.sleep(waits.next())
-        self._note_contact()
-        begins_here = known is None or (self._written.begin == "now" and self._is_first)
-        start = self._began_at + (self._api.now() - datetime.now(UTC)) if begins_here or known is None else known.until
-        reach = Reach(min(start, self._api.now()), self._written.overlap, self._written.max_age)
-        if begins_here:
-            reach.begin_here()
-        self._tell_beginning(reach, begins_here)
-        return reach
 
-    def _tell_beginning(self, reach: Reach, begins_here: bool) -> None:
-        where = {"server": self._server.shown, "since": reach.position.isoformat(timespec="seconds")}
-        if begins_here:
-            log.info("Prefect is followed from now on", extra=where)
-        else:
-            log.info("Prefect is followed from where it was left", extra=where)
+    def _positions(self) -> tuple[datetime | None, datetime | None]:
+        position, beginning = self._sink.store.position(SOURCE), self._sink.store.position(BEGINNING)
+        return None if position is None else position.until, None if beginning is None else beginning.until
 
     # the sweep
 
     async def _sweeping(self) -> None:
         waits = Waits()
         while True:
+            began = time.monotonic()
             try:
                 await self._sweep()
             except SourceError as error:
@@ -143,7 +153,9 @@ class Session:
                 self._note_contact()
                 waits.reset()
                 pause = self._written.sweep.total_seconds()
-            await _pause(self._hurry, pause)
+            rest = min(pause, max(SHORTEST_PAUSE, time.monotonic() - began))
+            await asyncio.sleep(rest)
+            await _pause(self._hurry, pause - rest)
 
     async def _sweep(self) -> None:
         """Read what the server has kept, and note how far once all of it is on the disk."""
@@ -188,14 +200,19 @@ class Session:
     async def _advance(self) -> None:
         if self._chores or self._reach.kept == self._report.position:
             return
+        if await self._note(Position(SOURCE, self._reach.kept)):
+            self._report.position = self._reach.kept
+
+    async def _note(self, position: Position) -> bool:
+        """Write a position down, if the store takes it."""
         try:
-            await asyncio.wrap_future(self._sink.store.advance(Position(SOURCE, self._reach.kept)))
+            await asyncio.wrap_future(self._sink.store.advance(position))
         except StoreClosedError:
             raise
         except StoreError as error:
             log.warning("how far Prefect was read could not be noted", extra={"error": str(error)})
-            return
-        self._report.position = self._reach.kept
+            return False
+        return True
 
     # what the server has lost
 
@@ -311,35 +328,22 @@ class Session:
         self._vigil.saw(transition)
         if event.get("follows") not in self._keeper.known:
             kind: RunKind = "task_run" if transition.kind == "task" else "flow_run"
-            self._gaps.note(event, kind, transition.obj.run_id, time.monotonic())
+            if self._gaps.note(event, kind, transition.obj.run_id, time.monotonic()):
+                self._hurry.set()
         else:
             self._gaps.came(transition.id)
 
     # contact
 
     def _note_contact(self) -> None:
-        self._contact_at, self._report.contact_at = time.monotonic(), datetime.now(UTC)
-        if self._trouble:
-            self._trouble = ""
+        self._report.contact_at = datetime.now(UTC)
+        if self._contact.made():
             self._answers.set()
-            log.warning("Prefect can be read again", extra={"server": self._server.shown})
-        if self._is_away:
-            self._is_away = False
-            text = f"The Prefect server at {self._server.shown} answers again. What happened meanwhile is read now."
-            self._notify(Notice("source_back", SOURCE, text))
 
     def _note_trouble(self, error: Exception) -> None:
-        """Log a change, not every try; tell operators when it lasts."""
-        trouble = str(error)
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("Prefect cannot be read now; it is tried again", extra={"error": trouble})
-        away = time.monotonic() - self._contact_at
+        """Nobody is heard of while the server is away, and so nobody is lost."""
+        self._contact.failed(error)
         self._vigil.put_off(self._api.now() + self._written.lost_after)
-        if away >= AWAY.total_seconds() and not self._is_away:
-            self._is_away = True
-            text = f"Prefect cannot be read for {format_roughly(timedelta(seconds=away))}: {trouble}"
-            self._notify(Notice("source_away", SOURCE, text))
 
 
 async def _pause(hurry: asyncio.Event, seconds: float) -> None:

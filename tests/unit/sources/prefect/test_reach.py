@@ -119,7 +119,7 @@ def test_a_max_age_shorter_than_the_overlap_leaves_nothing_out_in_steady_state()
 
 
 def test_a_source_that_was_never_read_begins_where_it_is_told_and_reads_nothing_before() -> None:
-    bed = Bed()
-    bed.reach.begin_here()
+    for position in (START, START + seconds(30)):
+        reach = Reach(position, OVERLAP, MAX_AGE, beginning=START)
 
-    assert bed.sweep()[1] == START
+        assert reach.look(START + seconds(60), 0.0).since == START
