@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from gateway.compile import EventMapping
+from gateway.encoding import LONGEST_NAME
 from gateway.errors import PayloadError
 from gateway.rules.mapping import CloudEvent
 from gateway.sources.cloudevents.values import Unfit, fitted, labels_of
 from gateway.sources.cloudevents.words import likely, type_of
-from gateway.sources.payload import LONGEST_NAME
 from gateway.sources.reading import UNKNOWN, Ignored, Reported, check_time, id_of
 from gateway.states import STATES, State
 from gateway.transition import Obj, Transition, cut

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.encoding import LONGEST_NAME
 from gateway.rules.mapping import NEEDED, ValueKind
 from gateway.rules.values import kind_of
-from gateway.sources.payload import EARLIEST, LARGEST_COUNT, LATEST, LONGEST_NAME, MOST_TAGS
+from gateway.sources.payload import EARLIEST, LARGEST_COUNT, LATEST, MOST_TAGS
 from gateway.transition import cut
 
 MILLISECONDS_FROM = 100_000_000_000

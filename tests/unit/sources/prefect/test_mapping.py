@@ -53,7 +53,13 @@ OURS = {
     "task-run.Running": "Running",
     "task-run.TimedOut": "TimedOut",
 }
-NO_STATE_CHANGE = {"automation.action.executed.http500", "flow-run.heartbeat", "flow-run.pull-step.executed"}
+NO_STATE_CHANGE = {
+    "automation.action.executed.http500",
+    "automation.action.failed.notification",
+    "automation.action.failed.template",
+    "flow-run.heartbeat",
+    "flow-run.pull-step.executed",
+}
 
 
 def event(name: str) -> dict[str, Any]:
