@@ -205,7 +205,7 @@ class Sender:
 
     def _send_orphans(self) -> None:
         """Send what processes that are gone have left, and in between what this one has to say."""
-        while not self._closed and (orphan := self._spool.orphan()):
+        for orphan in self._spool.orphans():
             with _released(orphan):
                 self._send_all(orphan)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 - now: a child that is forked while a thread imports it never can
 import http.client
 import re
+import select
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -68,6 +70,7 @@ class Wire:
             token = self._token()
             headers = {**HEADERS, "Authorization": f"Bearer {token}"} if token else HEADERS
             connection.request("POST", self._address.path, body, headers)
+            _wait(connection.sock, seconds)
             response = connection.getresponse()
             answer = Answer(response.status, response.headers.get("Retry-After", ""), _read(response, seconds))
         except BaseException:
@@ -82,6 +85,18 @@ class Wire:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _wait(connection: socket.socket, seconds: float) -> None:
+    """Until an answer begins to come. Not in a read: that holds a lock, which a child forked meanwhile could not close.
+
+    Raises:
+        TimeoutError: none comes.
+    """
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    if not poll.poll(seconds * 1000):
+        raise TimeoutError
 
 
 def _read(response: http.client.HTTPResponse, seconds: float) -> bytes:
