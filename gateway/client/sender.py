@@ -71,7 +71,7 @@ class Sender:
 
     def forget_inherited(self) -> None:
         """In a forked child: the thread and what it held are the parent's, and the locks may be held for ever."""
-        self._wire.close()
+        self._wire.abandon()
         self._thread: threading.Thread | None = None
         self._held: deque[bytes] = deque()
         self._held_bytes = 0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - now: a child that is forked while a thread imports it never can
 import http.client
+import os
 import re
-import select
-import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -17,6 +16,9 @@ from gateway.client.address import Address
 LONGEST_ANSWER = 4 * 1024 * 1024
 
 HEADERS = {"Content-Type": "application/x-ndjson", "User-Agent": "gateway-client"}
+
+
+_abandoned: list[http.client.HTTPConnection] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,6 @@ class Wire:
             token = self._token()
             headers = {**HEADERS, "Authorization": f"Bearer {token}"} if token else HEADERS
             connection.request("POST", self._address.path, body, headers)
-            _wait(connection.sock, seconds)
             response = connection.getresponse()
             answer = Answer(response.status, response.headers.get("Retry-After", ""), _read(response, seconds))
         except BaseException:
@@ -86,17 +87,16 @@ class Wire:
         if connection is not None:
             connection.close()
 
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's connection, but not of its objects.
 
-def _wait(connection: socket.socket, seconds: float) -> None:
-    """Until an answer begins to come. Not in a read: that holds a lock, which a child forked meanwhile could not close.
-
-    Raises:
-        TimeoutError: none comes.
-    """
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    if not poll.poll(seconds * 1000):
-        raise TimeoutError
+        Whoever closes those waits for a lock that the parent's thread may have held while it read, for ever.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _abandoned.append(connection)
+            if connection.sock is not None:
+                os.close(connection.sock.detach())
 
 
 def _read(response: http.client.HTTPResponse, seconds: float) -> bytes:

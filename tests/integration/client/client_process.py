@@ -47,7 +47,7 @@ def forks() -> None:
 
 def forks_during_a_request() -> None:
     tell("parent")
-    time.sleep(0.5)  # the thread waits for an answer that is long in coming
+    time.sleep(0.5)  # the thread is in the middle of an answer that is long in coming
     child = os.fork()
     if child == 0:
         tell("child")

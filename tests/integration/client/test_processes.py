@@ -16,7 +16,7 @@ import pytest
 import gateway
 from gateway.client import Client
 from gateway.testing import HttpSink
-from gateway.testing.http_sink import answer, hang
+from gateway.testing.http_sink import answer, drip
 from tests.sidecar import Sidecar
 
 SCRIPT = Path(__file__).with_name("client_process.py")
@@ -153,7 +153,7 @@ def test_a_forked_child_sends_what_it_told_and_nothing_of_its_parent(start: Star
 
 def test_a_child_that_is_forked_during_a_request_goes_its_own_way(start: Start) -> None:
     with HttpSink(answer(202, '{"accepted":3,"duplicates":0}')) as sink:
-        sink.plan(hang(1.5))
+        sink.plan(drip())
         ended(start("forks_during_a_request", url=sink.url))
 
         bodies = [request.body.decode() for request in sink.received]
