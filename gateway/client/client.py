@@ -81,7 +81,7 @@ class Client:
     ) -> None:
         self._key: Key = (address.url, str(root), limit, sync, cafile)
         self._token = token
-        self._lost = 0
+        self._lost, self._trouble = 0, ""
         self._closed = False
         self._ends: set[int] = set()
         self._spool = Spool(root / address.folder, limit, sync=sync)
@@ -104,7 +104,11 @@ class Client:
         try:
             self._keep(transitions)
         except Exception:
-            log.exception("transitions could not be handed on", extra={"count": len(transitions)})
+            if len(transitions) > 1:  # one that cannot be written must not keep the others back
+                for transition in transitions:
+                    self.take([transition])
+            else:
+                log.exception("a transition could not be handed on")
 
     def _keep(self, transitions: Sequence[Transition]) -> None:
         lines = b"".join(map(line_of, transitions))
@@ -112,6 +116,7 @@ class Client:
             return
         try:
             self._spool.append(lines)
+            self._trouble = ""
         except OSError as error:
             self._hold(lines, len(transitions), error)
         if self._closed:
@@ -123,10 +128,11 @@ class Client:
 
     def _hold(self, lines: bytes, count: int, error: OSError) -> None:
         """What the spool does not take may still be sent from memory."""
-        if not self._closed and self._sender.hold(lines):
-            log.warning("transitions are held in memory: the spool does not take them", extra={"error": _said(error)})
-        else:
+        if self._closed or not self._sender.hold(lines):
             self._lose(count, error)
+        elif self._trouble != _said(error):
+            self._trouble = _said(error)
+            log.warning("transitions are held in memory: the spool does not take them", extra={"error": self._trouble})
 
     def _lose(self, count: int, error: OSError) -> None:
         before, self._lost = self._lost, self._lost + count

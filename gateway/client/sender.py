@@ -71,7 +71,7 @@ class Sender:
 
     def forget_inherited(self) -> None:
         """In a forked child: the thread and what it held are the parent's, and the locks may be held for ever."""
-        self._wire.close()
+        self._wire.abandon()
         self._thread: threading.Thread | None = None
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
@@ -205,7 +205,7 @@ class Sender:
 
     def _send_orphans(self) -> None:
         """Send what processes that are gone have left, and in between what this one has to say."""
-        while not self._closed and (orphan := self._spool.orphan()):
+        for orphan in self._spool.orphans():
             with _released(orphan):
                 self._send_all(orphan)
 

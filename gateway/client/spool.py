@@ -145,17 +145,16 @@ class Spool:
         with self._lock:
             return len(list(self._others()))
 
-    def orphan(self) -> Segment | None:
-        """The oldest file of a process that is gone, which is ours from now on; ``None`` if there is none."""
+    def orphans(self) -> Iterator[Segment]:
+        """The files of processes that are gone, the oldest first; each is its receiver's from then on."""
         with self._lock:
-            others = list(self._others())
-        self._others_bytes = 0
-        found = None
+            self._others_bytes, others = self._measured(), list(self._others())
         for path in others:
+            found = None
             with suppress(OSError):  # of another user, or on a disk that fails: not ours to send
-                self._others_bytes += path.stat().st_size
-                found = found or Segment.adopt(path)
-        return found
+                found = Segment.adopt(path)
+            if found is not None:
+                yield found
 
     # what the gateway does not take
 

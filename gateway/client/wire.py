@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - now: a child that is forked while a thread imports it never can
 import http.client
+import os
 import re
 import ssl
 import time
@@ -15,6 +16,9 @@ from gateway.client.address import Address
 LONGEST_ANSWER = 4 * 1024 * 1024
 
 HEADERS = {"Content-Type": "application/x-ndjson", "User-Agent": "gateway-client"}
+
+
+_abandoned: list[http.client.HTTPConnection] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,17 @@ class Wire:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def abandon(self) -> None:
+        """In a forked child: let go of the parent's connection, but not of its objects.
+
+        Whoever closes those waits for a lock that the parent's thread may have held while it read, for ever.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            _abandoned.append(connection)
+            if connection.sock is not None:
+                os.close(connection.sock.detach())
 
 
 def _read(response: http.client.HTTPResponse, seconds: float) -> bytes:

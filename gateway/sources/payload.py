@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import from_json, to_json
 
 from gateway.delivery.payload import DEFAULT_SOURCE
-from gateway.encoding import LONGEST_NAME
+from gateway.encoding import LONGEST_NAME as LONGEST_NAME  # for whoever reads other events
 from gateway.errors import PayloadError
 from gateway.spelling import nearest
 from gateway.states import PREDICATES, STATES, State

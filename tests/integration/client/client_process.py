@@ -45,6 +45,16 @@ def forks() -> None:
     os.waitpid(child, 0)
 
 
+def forks_during_a_request() -> None:
+    tell("parent")
+    time.sleep(0.5)  # the thread is in the middle of an answer that is long in coming
+    child = os.fork()
+    if child == 0:
+        tell("child")
+        sys.exit()
+    os.waitpid(child, 0)
+
+
 def forks_and_is_killed() -> None:
     """While the child lives on: what the parent has left must not be locked by the child."""
     tell("parent")

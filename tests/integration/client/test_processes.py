@@ -15,6 +15,8 @@ import pytest
 
 import gateway
 from gateway.client import Client
+from gateway.testing import HttpSink
+from gateway.testing.http_sink import answer, drip
 from tests.sidecar import Sidecar
 
 SCRIPT = Path(__file__).with_name("client_process.py")
@@ -41,9 +43,9 @@ def start(tmp_path: Path, sidecar: Sidecar, spool: Path) -> Iterator[Start]:
     (tmp_path / "path" / "gateway").symlink_to(Path(gateway.__file__).parent)
     started: list[subprocess.Popen[str]] = []
 
-    def starting(*command: str) -> subprocess.Popen[str]:
+    def starting(*command: str, url: str = sidecar.url) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-S", "-W", "error", str(SCRIPT), sidecar.url, str(spool), *command],
+            [sys.executable, "-S", "-W", "error", str(SCRIPT), url, str(spool), *command],
             env={"PYTHONPATH": str(tmp_path / "path")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,7 +125,7 @@ def test_nobody_sends_for_a_process_that_lives(start: Start, sidecar: Sidecar, s
     assert process.stdout.readline() == "told\n"
     sidecar.start()
     with Client(sidecar.url, spool=spool) as other:
-        assert other._spool.orphan() is None
+        assert list(other._spool.orphans()) == []
 
     process.stdin.write("\n")  # type: ignore[union-attr]
     process.stdin.flush()  # type: ignore[union-attr]
@@ -147,6 +149,16 @@ def test_a_forked_child_sends_what_it_told_and_nothing_of_its_parent(start: Star
     ended(start("forks"))
 
     assert sorted(sidecar.messages()) == sorted([*named("parent"), *named("child")])
+
+
+def test_a_child_that_is_forked_during_a_request_goes_its_own_way(start: Start) -> None:
+    with HttpSink(answer(202, '{"accepted":3,"duplicates":0}')) as sink:
+        sink.plan(drip())
+        ended(start("forks_during_a_request", url=sink.url))
+
+        bodies = [request.body.decode() for request in sink.received]
+    assert sum('"child-2"' in body for body in bodies) == 1
+    assert all('"parent-2"' not in body for body in bodies if '"child-' in body)
 
 
 def test_what_a_killed_parent_told_is_not_locked_by_its_child(start: Start, sidecar: Sidecar, spool: Path) -> None:
