@@ -24,10 +24,13 @@ CLOSED = [
     ("GET", f"{PATH}/x"),
     ("GET", "/api/v1/deliveries"),
     ("GET", "/api/v1/deliveries/1"),
+    ("GET", "/api/v1/refused"),
     ("GET", "/api/v1/ledger"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/metrics"),
     ("POST", PATH),
+    ("POST", "/api/v1/lineage"),
+    ("POST", "/api/v1/cloudevents"),
     ("POST", "/api/v1/explain"),
     ("POST", "/api/v1/reload"),
     ("POST", "/api/v1/deliveries/1/retry"),
@@ -152,6 +155,19 @@ def test_a_signed_body_is_taken_without_the_token(serve, event, token) -> None:
 
     assert send(serving, body, signed(body)).status_code == 202
     assert send(serving, body, {}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("lineage", "application/json"), ("cloudevents", "application/cloudevents+json")]
+)
+def test_signed_events_of_open_standards_are_looked_at_without_the_token(serve, path, kind) -> None:
+    serving = serve(WITH_KEY, token=True, authorization="")
+
+    def sent(headers: dict[str, str]) -> int:
+        kinds = {"content-type": kind, **headers}
+        return serving.client.post(f"/api/v1/{path}", content=b"{}", headers=kinds).status_code
+
+    assert (sent(signed(b"{}")), sent({}), sent(signed(b"{ }"))) == (422, 401, 401)
 
 
 def test_the_token_is_enough_too(serve, event) -> None:
