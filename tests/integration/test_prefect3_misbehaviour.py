@@ -167,6 +167,18 @@ def test_an_event_that_another_follows_and_the_stream_left_out_is_read_at_once(s
     until(lambda: len(told(tmp_path / "config")) == 2, 10)
 
 
+def test_a_key_that_may_read_events_alone_holds_up_nothing(server, follow, tmp_path, caplog) -> None:
+    server.broken, server.broken_status = {"flow_runs", "task_runs"}, 403
+    gateway = follow(server, overlap="1s")
+    until(lambda: has_begun(gateway))
+
+    server.add(event())
+    until(lambda: len(told(tmp_path / "config")) == 1)
+    until(lambda: "what the server may have lost cannot be looked for" in caplog.text)
+    begun = gateway.following().position
+    until(lambda: gateway.following().position > begun)
+
+
 def test_errors_of_the_server_are_got_over_and_told_once(server, follow, tmp_path, caplog) -> None:
     gateway = follow(server)
     until(lambda: has_begun(gateway))
