@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +20,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.compile import PrefectServer
 from gateway.config.models import PrefectConfig
+from gateway.observe import Metrics
 from gateway.sources.prefect.api import Api, ApiError
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.mapping import SOURCE
@@ -291,3 +296,51 @@ def ask(api: str, auth: str = "") -> None:
             await client.events(changes(now()))
 
     asyncio.run(asking())
+
+
+def test_what_the_extra_brings_is_imported_only_where_a_server_is_declared(write) -> None:
+    script = (
+        "import sys; from gateway import Gateway; gateway = Gateway(sys.argv[1]); gateway.follow(); gateway.close(); "
+        "print({'httpx', 'websockets'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, write(FAILED)], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
+
+
+def test_a_gateway_inside_a_flow_follows_nobody(server, write, opened) -> None:
+    gateway = opened(write(FAILED + source(server.api)))
+
+    gateway.reload()
+
+    assert gateway.following() is None
+    assert server.asked == []
+
+
+def test_the_metrics_tell_how_it_goes_and_nothing_where_nobody_is_followed(server, follow, write, opened) -> None:
+    gateway = follow(server)
+    metrics = Metrics(gateway)
+    until(lambda: is_connected(gateway))
+    server.add(event())
+    until(lambda: gateway.following().told.total() == 1)
+
+    said = metrics.exposition().decode()
+
+    assert "gateway_prefect_stream_connected 1.0" in said
+    assert 'gateway_prefect_transitions_total{way="sweep"} 1.0' in said
+    assert 'gateway_prefect_sweeps_total{result="failed"} 0.0' in said
+    assert float(re.search(r"^gateway_prefect_last_contact_seconds (\S+)$", said, re.MULTILINE)[1]) < 30
+    gateway.close()
+    assert "gateway_prefect_stream_connected 1.0" not in metrics.exposition().decode()
+
+
+def test_closing_is_quick_whatever_the_server_does(server, follow) -> None:
+    gateway = follow(server)
+    until(lambda: is_connected(gateway))
+    server.hangs = True
+    time.sleep(0.3)
+
+    began = time.monotonic()
+    gateway.close()
+
+    assert time.monotonic() - began < 2

@@ -23,10 +23,11 @@ from gateway.sources.prefect.contact import Contact
 from gateway.sources.prefect.details import Details
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.gaps import Gap, Gaps, RunKind, made_at
+from gateway.sources.prefect.instants import latest
 from gateway.sources.prefect.keeper import Keeper, Sink
 from gateway.sources.prefect.mapping import SOURCE
 from gateway.sources.prefect.names import Names
-from gateway.sources.prefect.paging import latest, pages
+from gateway.sources.prefect.paging import pages
 from gateway.sources.prefect.reach import Look, Reach
 from gateway.sources.prefect.recovery import Recovery
 from gateway.sources.prefect.report import Report
