@@ -24,6 +24,7 @@ from gateway.observe import Metrics
 from gateway.sources.prefect.api import Api, ApiError
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.mapping import SOURCE
+from gateway.store.rows import Position
 from gateway.testing.ports import free_port
 from gateway.testing.prefect_stand_in import PrefectStandIn
 from tests.integration.test_prefect3_source import told, until
@@ -182,6 +183,36 @@ def test_a_key_that_may_read_events_alone_holds_up_nothing(server, follow, tmp_p
     until(lambda: "what the server may have lost cannot be looked for" in caplog.text)
     begun = gateway.following().position
     until(lambda: gateway.following().position > begun)
+
+
+def test_what_is_older_than_max_age_is_left_out_and_operators_hear_of_it(
+    server, write, opened, tmp_path, sent, caplog
+) -> None:
+    ops = '[gateway]\nops = ["box"]\n'
+    gateway = opened(write(ops + source(server.api, max_age="1h")))
+    gateway.store.advance(Position(SOURCE, now() - timedelta(hours=4))).result()
+    ages = [timedelta(hours=3), timedelta(minutes=61), timedelta(minutes=59), timedelta()]
+    server.add(*(event(occurred=(now() - age).isoformat()) for age in ages))
+
+    gateway.follow()
+    until(lambda: len(told(tmp_path / "config")) == 2)
+    until(lambda: sent.messages)
+
+    assert "what is older than max_age is left out" in caplog.text
+    (message,) = sent.messages
+    assert message.title == "gateway: a part of what happened is not told"
+    assert "for 3h is not told" in message.body
+
+
+def test_from_now_leaves_out_what_happened_while_nobody_looked(server, write, opened, tmp_path) -> None:
+    gateway = opened(write(FAILED + source(server.api, **{"from": "now"})))
+    gateway.store.advance(Position(SOURCE, now() - timedelta(minutes=10))).result()
+    server.add(event(occurred=(now() - timedelta(minutes=1)).isoformat()))
+
+    gateway.follow()
+    until(lambda: has_begun(gateway))
+    server.add(event())
+    until(lambda: len(told(tmp_path / "config")) == 1)
 
 
 def test_errors_of_the_server_are_got_over_and_told_once(server, follow, tmp_path, caplog) -> None:
