@@ -19,6 +19,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--soak", metavar="DURATION", help="a longer storm, such as 20m; also GATEWAY_CHAOS_SOAK")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (``-n``), have each file in one of them, and all of chaos in one: it loads the machine."""
+    for item in items:
+        group = "chaos" if item.get_closest_marker("chaos") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def until() -> Callable[..., None]:
     """Wait until something holds, ``until(lambda: …)``; fail when it does not in time."""

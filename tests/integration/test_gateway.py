@@ -463,6 +463,7 @@ def test_a_required_message_that_went_out_holds_up_no_flow_while_the_store_is_he
 
 def test_a_store_that_cannot_be_read_at_the_end_is_closed_all_the_same(write, opened, tmp_path, caplog) -> None:
     gw = opened(write(RETRYING), watch=False)
+    gw.store.refuse([]).result()  # something was written, so that both files are there
     for name in ("gateway.db", "gateway.db-wal"):
         (tmp_path / name).write_bytes(os.urandom((tmp_path / name).stat().st_size))
     with pytest.raises(StoreError):

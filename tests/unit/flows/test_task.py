@@ -67,7 +67,7 @@ def test_durations_are_timedeltas_or_seconds():
         ({"on_failure": "mail"}, TypeError, "on_failure is a function"),
         ({"cache_for": 3}, TypeError, "cache_for"),
     ],
-    ids=str,
+    ids=lambda given: " ".join(given) if isinstance(given, dict) else "",
 )
 def test_an_argument_that_makes_no_sense_is_refused(options, error, message):
     with pytest.raises(error, match=message):

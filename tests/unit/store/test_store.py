@@ -300,7 +300,7 @@ def test_deliveries_are_listed_newest_first_page_by_page(store: Store) -> None:
         (DeliveryFilter(channel="mail", status="dead"), set()),
         (DeliveryFilter(), {"dead", "delivered", "mail", "other", "late"}),
     ],
-    ids=str,
+    ids=lambda given: str(given) if isinstance(given, DeliveryFilter) else "",
 )
 def test_deliveries_can_be_filtered(store: Store, wanted: DeliveryFilter, found: set[str]) -> None:
     dead, delivered = claimed(store, "a"), claimed(store, "b")
