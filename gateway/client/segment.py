@@ -104,18 +104,24 @@ class Segment:
         if sync:
             os.fsync(self._descriptor)
 
-    def batch(self) -> Batch | None:
-        """The next lines to be sent; ``None`` if there are none.
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has deleted the file: what is in it can be sent from here, and by nobody else."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def batch(self, after: int = 0) -> Batch | None:
+        """The next lines to be sent, or those so many bytes behind them; ``None`` if there are none.
 
         The last line of a process that was torn out of writing may have no end; it counts as a line.
         """
-        left, wanted = self.size - self._sent, MOST_BYTES
+        place, wanted = self._sent + after, MOST_BYTES
+        left = self.size - place
         if left <= 0:
             return None
-        data = os.pread(self._descriptor, wanted, self._sent)
+        data = os.pread(self._descriptor, wanted, place)
         while b"\n" not in data and len(data) < left:
             wanted *= 2
-            data = os.pread(self._descriptor, wanted, self._sent)
+            data = os.pread(self._descriptor, wanted, place)
         end = data.rfind(b"\n") + 1 or len(data)
         rows = data[:end].split(b"\n")[:MOST_LINES]
         length = min(sum(len(row) + 1 for row in rows), end)
