@@ -70,7 +70,7 @@ class Runs:
         if known is not None and self._is_repeat(key, known, transition):
             return True  # the store knows it by its id, and says so
         if known is not None and known.occurred_at > transition.occurred_at:
-            return one.follows is None or UNKNOWN in one.follows  # it comes late: nobody knows what it followed
+            return one.follows is None or {UNKNOWN, known.type} <= one.follows  # late: nobody knows what it followed
         if one.follows is not None and (UNKNOWN if known is None else known.type) not in one.follows:
             return False
         if known is not None:
