@@ -207,11 +207,20 @@ class Sender:
             self._send(batch.lines, partial(self._spool.behind, batch))
             self._spool.settle(batch)
             self._tell_progress()
-        while not self._closed and self._held:
-            self._send([line for line in self._held[0].split(b"\n") if line])
-            with self._progress:
-                self._held_bytes -= len(self._held.popleft())
+        while not self._closed and (held := self._first_held()):
+            self._send([line for line in held.split(b"\n") if line])
+            self._let_go(held)
             self._tell_progress()
+
+    def _first_held(self) -> bytes:
+        with self._progress:
+            return self._held[0] if self._held else b""
+
+    def _let_go(self, sent: bytes) -> None:
+        """Of what is in memory, unless it was given up meanwhile."""
+        with self._progress:
+            if self._held and self._held[0] is sent:
+                self._held_bytes -= len(self._held.popleft())
 
     def _send_orphans(self) -> None:
         """Send what processes that are gone have left, and in between what this one has to say."""

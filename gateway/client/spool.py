@@ -178,6 +178,7 @@ class Spool:
         log.error("the gateway does not take a transition", extra={"complaints": list(complaints), "kept_in": where})
 
     def _put_aside(self, entry: bytes) -> bool:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / REJECTED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             if os.fstat(descriptor).st_size + len(entry) > MOST_REJECTED_BYTES:
