@@ -61,6 +61,13 @@ class Runs:
             self._known.pop(key_of(one), None)
             self._ids.pop(key_of(one), None)
 
+    def doubt(self, repeats: Iterable[Transition]) -> None:
+        """Know nothing of runs whose last state is that of one of ``repeats``, which the store has told to be such.
+
+        A repeat whose event tells no time looks like the latest news.
+        """
+        self.forget(one for one in repeats if self._ids.get(key_of(one)) == one.id)
+
     def _is_news(self, one: Reported) -> bool:
         transition = one.transition
         if not transition.obj.run_id:
