@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -147,16 +148,16 @@ class Sender:
             if self._thread is None or not self._thread.is_alive():
                 self._send_here(deadline)
             else:
-                self._wait(min(left, HURRY_SECONDS))
+                self._wait(min(left, HURRY_SECONDS), math.inf if patient else failures)
             if not patient and self._failures > failures:
                 break
         return self.is_idle
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, most_failures: float) -> None:
+        """Have it tried now, and wait for what comes of it; a failed attempt is not followed by the next at once."""
         self._hurry()
         with self._progress:
-            if not self.is_idle:
-                self._progress.wait(seconds)
+            self._progress.wait_for(lambda: self.is_idle or self._failures > most_failures, seconds)
 
     def _hurry(self) -> None:
         self._hurried.set()

@@ -284,6 +284,15 @@ def test_a_gateway_that_fails_on_all_is_tried_until_it_does_not(spool: Path) -> 
         assert sorted(map(int, taken)) == list(range(40))
 
 
+def test_while_it_is_waited_for_a_gateway_in_trouble_is_tried_a_few_times_a_second(spool: Path) -> None:
+    with HttpSink(answer(503)) as gateway, Client(gateway.url, spool=spool) as client:
+        tell(client, "one")
+        assert not client.flush(1)
+        client.close(0)
+
+        assert 2 <= len(gateway.received) <= 8
+
+
 def test_what_is_told_after_the_folder_was_deleted_outlives_the_process_again(sidecar: Sidecar, spool: Path) -> None:
     with Client(sidecar.url, spool=spool) as client:
         tell(client, "one")
