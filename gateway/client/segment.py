@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
@@ -144,9 +145,14 @@ class Segment:
         self._sent = 0
 
     def delete(self) -> None:
-        """Take the file away: all of it was sent."""
-        self.path.unlink(missing_ok=True)
-        self.release()
+        """Take the file away: all of it was sent. One that stays is emptied, or it would be sent again."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:  # the folder has become read-only
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Leave the file to whoever comes by."""

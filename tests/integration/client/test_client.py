@@ -293,6 +293,18 @@ def test_while_it_is_waited_for_a_gateway_in_trouble_is_tried_a_few_times_a_seco
         assert 2 <= len(gateway.received) <= 8
 
 
+def test_a_file_that_cannot_be_taken_away_is_emptied_and_sent_once(sidecar: Sidecar, spool: Path) -> None:
+    sidecar.start()
+    with Client(sidecar.url, spool=spool) as client:
+        tell(client, "one")
+        assert client.flush(5)
+        moved = spool.rename(spool.with_name("moved"))
+        spool.write_text("a file where the folder was: the path can be neither used nor deleted")
+
+    assert [one.stat().st_size for one in files(moved)] == [0]
+    assert sidecar.messages() == ["one"]
+
+
 def test_what_is_told_after_the_folder_was_deleted_outlives_the_process_again(sidecar: Sidecar, spool: Path) -> None:
     with Client(sidecar.url, spool=spool) as client:
         tell(client, "one")
