@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 MOST_IN_VAIN = 20
-"""If so many requests fail and none is taken, it is the gateway."""
+"""If so many requests fail and none is taken, nor the last of all, it is the gateway."""
 
 Lines = Sequence[bytes]
 
@@ -16,11 +16,15 @@ def sift(lines: Lines, passes: Callable[[Lines], bool], others_pass: Callable[[]
     Args:
         lines: what was not taken together.
         passes: has some taken, and says whether they were.
-        others_pass: whether any that are not among ``lines`` are taken; asked if none of these is.
+        others_pass: whether any that are not among ``lines`` are taken; asked where none of these seems to be.
     """
     failing: list[bytes] = []
     parts, is_any_taken, in_vain = _halves(lines), False, 0
-    while parts and (is_any_taken or in_vain < MOST_IN_VAIN):
+    while parts:
+        if in_vain == MOST_IN_VAIN and not is_any_taken:
+            if not (passes(lines[-1:]) or others_pass()):
+                return None
+            is_any_taken = True
         part = parts.pop()
         if passes(part):
             is_any_taken = True
@@ -30,7 +34,7 @@ def sift(lines: Lines, passes: Callable[[Lines], bool], others_pass: Callable[[]
             parts += _halves(part)
         else:
             failing.append(part[0])
-    if not is_any_taken and (parts or not others_pass()):
+    if not (is_any_taken or others_pass()):
         return None
     return [line for line in failing if not passes([line])]
 

@@ -35,8 +35,16 @@ def test_those_that_a_gateway_fails_on_are_found_and_all_others_are_taken_in_the
 def test_a_gateway_that_fails_on_all_is_not_asked_for_each() -> None:
     gateway = Failing(*LINES)
 
-    assert sift(LINES, gateway.passes, lambda: True) is None
-    assert gateway.requests == MOST_IN_VAIN
+    assert sift(LINES, gateway.passes, lambda: False) is None
+    assert gateway.requests == MOST_IN_VAIN + 1
+
+
+@pytest.mark.parametrize(("poison", "others_pass"), [(LINES[:100], False), (LINES, True)])
+def test_many_in_a_row_that_a_gateway_fails_on_hold_back_no_others_either(poison, others_pass) -> None:
+    gateway = Failing(*poison)
+
+    assert sift(LINES, gateway.passes, lambda: others_pass) == poison
+    assert sorted(gateway.taken) == sorted(line for line in LINES if line not in poison)
 
 
 @pytest.mark.parametrize(("others_pass", "expected"), [(True, [b"0"]), (False, None)])
