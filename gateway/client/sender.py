@@ -35,6 +35,9 @@ HURRY_SECONDS = 0.25
 TRIES_TOGETHER = 5
 """So often what fails at the gateway is tried together, before it is looked for one that does not let others pass."""
 
+TIMES_FOUND = 3
+"""So often it must be found to be to blame."""
+
 HELD_BYTES = 4 * 1024 * 1024
 """What the disk did not take is held in memory, up to so many bytes."""
 
@@ -87,6 +90,7 @@ class Sender:
         self._failures = 0
         self._taken = 0
         self._tries: dict[bytes, tuple[int, int]] = {}
+        self._found: dict[bytes, int] = {}
         self._closed = False
         self._deadline: float | None = None
 
@@ -258,6 +262,8 @@ class Sender:
             if not self._is_stuck(lines[0], error.later):
                 raise
             self._sift(lines, behind, error)
+            for line in lines:
+                self._found.pop(line, None)
         self._tries.pop(lines[0], None)
 
     def _offer(self, lines: Sequence[bytes]) -> None:
@@ -307,13 +313,21 @@ class Sender:
         """Have those of ``lines`` taken that can be, and put aside the others, if any other at all is taken."""
         _, taken = self._tries[lines[0]]
         found = sift(lines, self._passes, lambda: self._taken > taken or self._passes(behind()[-1:]))
-        if found is None:
+        if found is None or not self._are_proven(lines, {*found}):
             raise error
         for line in found:
             if (slim := slimmed(line)) and self._passes([slim]):
                 log.warning("a transition could not be sent whole", extra={"url": self._url, "error": error.later.why})
             else:
                 self._reject(line, [f"it fails at the gateway, which takes others: {error.later.why}"])
+
+    def _are_proven(self, lines: Sequence[bytes], failing: set[bytes]) -> bool:
+        """Whether all of ``failing`` were found often enough: what fails now and then may do so by chance."""
+        for line in lines:
+            found = self._found.pop(line, 0)
+            if line in failing:
+                self._found[line] = found + 1
+        return all(self._found[line] >= TIMES_FOUND for line in failing)
 
     def _passes(self, lines: Sequence[bytes]) -> bool:
         """Whether ``lines`` are taken, if that may depend on them; raises ``LaterError`` if it does not."""
