@@ -534,7 +534,8 @@ class _Compilation:
 
     def _check_extra(self) -> None:
         if missing := [name for name in ("httpx", "websockets") if find_spec(name) is None]:
-            self.error(_PREFECT, f"needs {' and '.join(missing)}: install the extra, pip install 'gateway[prefect]'")
+            install = f"pip install {' '.join(missing)} (the extra 'prefect' has them)"
+            self.error(_PREFECT, f"needs packages that are not installed: {install}")
 
     def _address(self, key: str, written: Url | None) -> str | None:
         """The web address at ``key`` of the source, ``""`` if there is none, ``None`` if it is wrong."""

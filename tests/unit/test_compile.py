@@ -227,7 +227,7 @@ def test_without_its_extra_the_problem_says_what_to_install(compiled_source, mon
 
     (problem,) = [one for one in compiled_source("").problems if one.severity == "error"]
 
-    assert "needs httpx and websockets: install the extra, pip install 'gateway[prefect]'" in str(problem)
+    assert "needs packages that are not installed: pip install httpx websockets" in str(problem)
 
 
 @pytest.fixture
