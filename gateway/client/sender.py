@@ -188,7 +188,7 @@ class Sender:
             except LaterError as error:
                 return self._postponed(error.later)
             except Exception:
-                log.exception("transitions could not be sent, and wait", extra={"url": self._url})
+                log.exception("transitions could not be sent to %s, and wait", self._url)
                 return self._postponed(Later("an error of the client"))
             return LOOK_SECONDS
 
@@ -249,7 +249,7 @@ class Sender:
             self._send(lines[:middle])
             self._send(lines[middle:])
         elif slim := slimmed(lines[0]):
-            log.warning("a transition is too large to be sent whole", extra={"url": self._url, "error": why})
+            log.warning("a transition is too large to be sent whole to %s: %s", self._url, why)
             self._send([slim])
         else:
             self._reject(lines[0], [why])
@@ -266,14 +266,14 @@ class Sender:
         if later.why != self._trouble:
             self._trouble = later.why
             level = logging.ERROR if later.for_somebody else logging.WARNING
-            log.log(level, "transitions wait for the gateway", extra={"url": self._url, "error": later.why})
+            log.log(level, "transitions wait for the gateway at %s: %s", self._url, later.why)
         return pause(self._failures, later.wait, random())
 
     def _recovered(self) -> None:
         self._failures = 0
         if self._trouble:
             self._trouble = ""
-            log.info("the gateway takes transitions again", extra={"url": self._url})
+            log.info("the gateway at %s takes transitions again", self._url)
 
     def _tell_progress(self) -> None:
         with self._progress:

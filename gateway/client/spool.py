@@ -167,7 +167,7 @@ class Spool:
         except OSError:
             kept = False
         where = str(self.folder / REJECTED) if kept else "nowhere: there is no room"
-        log.error("the gateway does not take a transition", extra={"complaints": list(complaints), "kept_in": where})
+        log.error("the gateway does not take a transition, kept in %s: %s", where, "; ".join(complaints))
 
     def _put_aside(self, entry: bytes) -> bool:
         descriptor = os.open(self.folder / REJECTED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

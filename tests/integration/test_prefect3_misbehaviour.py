@@ -313,10 +313,10 @@ def test_an_error_says_what_would_be_right_and_shows_no_secret(server, status, p
 
 
 def test_nobody_there_and_no_answer_are_told_apart(server) -> None:
-    with pytest.raises(ApiError, match=r"no connection .*: does the server run, and is 'api' right"):
+    with pytest.raises(ApiError, match=r"nobody answers at http://127.* Does the server run, and is 'api' right"):
         ask(f"http://127.0.0.1:{free_port()}/api")
     server.hangs = True
-    with pytest.raises(ApiError, match=r"no answer in time at http://127\.0\.0\.1"):
+    with pytest.raises(ApiError, match=r"no answer in time from http://127\.0\.0\.1"):
         ask(server.api)
 
 

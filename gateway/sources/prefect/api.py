@@ -131,7 +131,7 @@ class Api:
                 self._note_clock(response.headers.get("Date"))
                 return response.status_code, await _read(response)
         except httpx.HTTPError as error:
-            raise ApiError(f"{self._trouble(error)} at {self.server.shown}") from None
+            raise ApiError(self._trouble(error)) from None
         except (httpx.InvalidURL, ValueError) as error:
             raise ApiError(f"{self.server.shown} cannot be asked: {type(error).__name__}; {_RIGHT_API}") from None
 
@@ -155,14 +155,15 @@ class Api:
 
     def _trouble(self, error: httpx.HTTPError) -> str:
         """What happened, in words. The text of an error may show an address with a password, so it is left out."""
+        where = self.server.shown
         match error:
             case httpx.ConnectTimeout() | httpx.ConnectError():
-                return f"no connection ({_cause(error)}): does the server run, and is 'api' right? Nobody answers"
+                return f"nobody answers at {where} ({_cause(error)}). Does the server run, and is 'api' right?"
             case httpx.TimeoutException():
-                return "no answer in time"
+                return f"no answer in time from {where}"
             case httpx.UnsupportedProtocol():
-                return f"no way to connect: {_RIGHT_API}. This"
-        return f"the connection broke ({type(error).__name__})"
+                return f"no way to connect to {where}: {_RIGHT_API}"
+        return f"the connection to {where} broke ({type(error).__name__})"
 
     def _complaint(self, status: int, path: str, text: bytes) -> str:
         """What an answer other than the wanted one means, and what would be right."""
