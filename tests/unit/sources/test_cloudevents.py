@@ -371,10 +371,17 @@ def test_a_run_that_stays_as_it_is_did_not_change() -> None:
             "a.toml:4:20: source.cloudevents.it.when: ends too early",
         ),
         ("name = ''\nstate = 'data'", "is empty: leave the key out instead"),
+        ("name = 'backup'\nstate = 'data'", """unknown name 'backup'; a text is written as '"backup"'"""),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told_with_its_place(text, problem) -> None:
     assert any(problem in told for told in problems(text)), problems(text)
+
+
+def test_a_table_without_a_name_is_told_how_to_have_one() -> None:
+    loaded = load(Sources("", {"a.toml": "[source.cloudevents]\nname = 'data'\n"}))
+
+    assert "a.toml:2:1: source.cloudevents.name: stands in a table with a name" in str(loaded.problems[0])
 
 
 def test_tables_may_stand_in_several_files_and_each_in_one() -> None:
