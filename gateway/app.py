@@ -78,6 +78,9 @@ WORKER_SECONDS = 2.0
 REMEMBERED = timedelta(hours=1)
 """How long, at least, a transition is kept that its source may tell once more."""
 
+MOST_LOGGED = 10
+"""Of so many events that came together and were not understood, each has a line in the log."""
+
 FINISHING_SHARE = 0.25
 """The share of that time, at its end, in which no attempt is begun: those in progress can end and be written down."""
 
@@ -320,8 +323,11 @@ class Gateway:
 
     def refuse(self, events: Sequence[NewRefused]) -> Future[None]:
         """Keep events of a source that nobody understood, for somebody to look at. Does not wait."""
-        for event in events:
+        for event in events[:MOST_LOGGED]:
             log.warning("an event was not understood", extra={"source": event.source, "error": event.complaint})
+        if len(events) > MOST_LOGGED:
+            log.warning("more events were not understood", extra={"events": len(events) - MOST_LOGGED})
+        for event in events:
             self.observers.tell(Misunderstood(event.source))
         return self._store.refuse(events)
 

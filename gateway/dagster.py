@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -39,9 +40,12 @@ MOST_RUNS = 100
 """Changes of runs looked at in one evaluation, of each kind; the next goes on from there."""
 
 MOST_EVENTS = 1_000
-"""Entries read of one run's log in one evaluation."""
+"""Entries read of one run's log at once."""
 
-ACTIVE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+MOST_AT_ONCE = 5_000
+"""Changes told in one evaluation: Dagster ends one that takes longer than a minute, and its cursor is lost."""
+
+NOT_ENDED = [status for status in DagsterRunStatus if status.value not in ENDED]
 
 
 class Sink(Protocol):
@@ -76,6 +80,7 @@ def gateway_sensor(
     ui: str = "",
     minimum_interval_seconds: int = 10,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
+    most_at_once: int = MOST_AT_ONCE,
 ) -> SensorDefinition:
     """A sensor that tells of everything that happens to runs of this instance, whatever code location they are of.
 
@@ -85,6 +90,7 @@ def gateway_sensor(
         ui: address of Dagster's web server, for links to runs.
         minimum_interval_seconds: how often Dagster's daemon evaluates it.
         default_status: whether it runs without somebody turning it on.
+        most_at_once: changes told in one evaluation, about; the next goes on from there.
 
     At its first evaluation it tells nothing: what was before is past.
     """
@@ -95,7 +101,7 @@ def gateway_sensor(
         if context.cursor is None:
             return _result("reads from now on", _now(context.instance))
         read = Read.parse(context.cursor)
-        transitions = list(_news(context.instance, read, ui))
+        transitions = list(_news(context.instance, read, ui, most_at_once))
         taking.take(transitions)
         return _result(f"told of {len(transitions)} changes", read)
 
@@ -111,21 +117,28 @@ def _now(instance: DagsterInstance) -> Read:
     read = Read()
     for type in RUN_TYPES:
         read.changes[type.value] = instance.fetch_run_status_changes(type, limit=1).cursor
-    for record in instance.get_run_records(RunsFilter(statuses=ACTIVE)):
-        for _ in _of_run(instance, record, read, ""):
+    for record in instance.get_run_records(RunsFilter(statuses=NOT_ENDED)):
+        known = read.runs.setdefault(record.dagster_run.run_id, Known())
+        for _ in _of_run(instance, record, known, ""):
             pass
     return read
 
 
-def _news(instance: DagsterInstance, read: Read, ui: str) -> Iterator[Transition]:
-    """What happened since; ``read`` is brought up to date."""
-    touched = dict.fromkeys([*_changed(instance, read), *read.runs])
-    for run_id in touched:
+def _news(instance: DagsterInstance, read: Read, ui: str, most: int) -> Iterator[Transition]:
+    """What happened since, about ``most`` changes of it; ``read`` is brought up to date."""
+    for run_id in _changed(instance, read):
+        read.runs.setdefault(run_id, Known())
+    told = 0
+    for run_id, known in list(read.runs.items()):
+        if told >= most:
+            break
         record = instance.get_run_record_by_id(run_id)
-        if record is None:  # deleted meanwhile
-            read.runs.pop(run_id, None)
-        else:
-            yield from _of_run(instance, record, read, ui)
+        if record is not None:
+            for transition in _of_run(instance, record, known, ui, most - told):
+                told += 1
+                yield transition
+        if record is None or (known.status in ENDED and not known.has_more):  # deleted meanwhile, or at its end
+            read.runs.pop(run_id)
 
 
 def _changed(instance: DagsterInstance, read: Read) -> Iterator[str]:
@@ -135,15 +148,17 @@ def _changed(instance: DagsterInstance, read: Read) -> Iterator[str]:
         yield from (record.event_log_entry.run_id for record in found.records)
 
 
-def _of_run(instance: DagsterInstance, record: Any, read: Read, ui: str) -> Iterator[Transition]:
-    """What the log of one run tells that was not read before."""
+def _of_run(
+    instance: DagsterInstance, record: Any, known: Known, ui: str, most: float = math.inf
+) -> Iterator[Transition]:
+    """What the log of one run tells that was not read before, about ``most`` changes of it."""
     run = record.dagster_run
-    known = read.runs.setdefault(run.run_id, Known())
     started_at = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else None
-    more = True
-    while more:
-        found = instance.get_records_for_run(run.run_id, cursor=known.cursor, of_type=TYPES, limit=MOST_EVENTS)
-        known.cursor, more = found.cursor, found.has_more
+    limit, told = int(min(most, MOST_EVENTS)), 0
+    known.has_more = True
+    while known.has_more and told < most:
+        found = instance.get_records_for_run(run.run_id, cursor=known.cursor, of_type=TYPES, limit=limit)
+        known.cursor, known.has_more = found.cursor, found.has_more
         for one in found.records:
             try:
                 transition = transition_of(one.event_log_entry, run, known, ui=ui, started_at=started_at)
@@ -151,6 +166,5 @@ def _of_run(instance: DagsterInstance, record: Any, read: Read, ui: str) -> Iter
                 log.exception("an entry of a run's log could not be told", extra={"run_id": run.run_id})
                 continue
             if transition is not None:
+                told += 1
                 yield transition
-    if known.status in ENDED:
-        read.runs.pop(run.run_id)

@@ -11,9 +11,16 @@ from gateway.app import Gateway
 from gateway.config import load, read_sources
 from gateway.delivery.payload import decode
 from gateway.server import Server, open_door
+from gateway.testing.http_sink import Exchange, answer
 from gateway.transition import Transition
 
 HANDLER = '[[handler]]\nname = "failed"\nstate = "Failed"\nto = "box"\nmessage = "{{ state.message }}"\n'
+
+
+def take_all(exchange: Exchange) -> None:
+    """Of a sink: answer as a gateway that takes whatever it is sent."""
+    count = len(exchange.received.body.splitlines())
+    answer(202, f'{{"accepted":{count},"duplicates":0}}')(exchange)
 
 
 class Sidecar:

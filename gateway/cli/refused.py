@@ -62,5 +62,5 @@ def _legible(event: str) -> str:
     """``event``, over several lines if it is JSON."""
     try:
         return json.dumps(json.loads(event), ensure_ascii=False, indent=2)
-    except ValueError:
+    except (ValueError, RecursionError):
         return event

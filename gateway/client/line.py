@@ -27,7 +27,7 @@ def slimmed(line: bytes) -> bytes | None:
     try:
         event = json.loads(line)
         slim = json.dumps(_slim(event), separators=(",", ":")).encode()
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return slim if len(slim) < len(line) else None
 

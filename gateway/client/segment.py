@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
@@ -104,18 +105,24 @@ class Segment:
         if sync:
             os.fsync(self._descriptor)
 
-    def batch(self) -> Batch | None:
-        """The next lines to be sent; ``None`` if there are none.
+    @property
+    def is_gone(self) -> bool:
+        """Whether somebody has deleted the file: what is in it can be sent from here, and by nobody else."""
+        return os.fstat(self._descriptor).st_nlink == 0
+
+    def batch(self, after: int = 0) -> Batch | None:
+        """The next lines to be sent, or those so many bytes behind them; ``None`` if there are none.
 
         The last line of a process that was torn out of writing may have no end; it counts as a line.
         """
-        left, wanted = self.size - self._sent, MOST_BYTES
+        place, wanted = self._sent + after, MOST_BYTES
+        left = self.size - place
         if left <= 0:
             return None
-        data = os.pread(self._descriptor, wanted, self._sent)
+        data = os.pread(self._descriptor, wanted, place)
         while b"\n" not in data and len(data) < left:
             wanted *= 2
-            data = os.pread(self._descriptor, wanted, self._sent)
+            data = os.pread(self._descriptor, wanted, place)
         end = data.rfind(b"\n") + 1 or len(data)
         rows = data[:end].split(b"\n")[:MOST_LINES]
         length = min(sum(len(row) + 1 for row in rows), end)
@@ -138,9 +145,14 @@ class Segment:
         self._sent = 0
 
     def delete(self) -> None:
-        """Take the file away: all of it was sent."""
-        self.path.unlink(missing_ok=True)
-        self.release()
+        """Take the file away: all of it was sent. One that stays is emptied, or it would be sent again."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:  # the folder has become read-only
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Leave the file to whoever comes by."""

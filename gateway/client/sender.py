@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import http.client
 import logging
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import random
 
 from gateway.client.line import slimmed
 from gateway.client.segment import Batch, Segment
+from gateway.client.sifting import sift
 from gateway.client.spool import Spool
 from gateway.client.verdict import Apart, Later, Taken, judge
 from gateway.client.wire import Answer, Wire
@@ -28,6 +31,9 @@ ANSWER_SECONDS = 35.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 HURRY_SECONDS = 0.25
 """How often a flush has it tried again."""
+
+TRIES_TOGETHER = 5
+"""So often what fails at the gateway is tried together, before it is looked for one that does not let others pass."""
 
 HELD_BYTES = 4 * 1024 * 1024
 """What the disk did not take is held in memory, up to so many bytes."""
@@ -65,7 +71,7 @@ class Sender:
 
     def __init__(self, spool: Spool, wire: Wire, url: str) -> None:
         self._spool, self._wire, self._url = spool, wire, url
-        self.lost = self.rejected = 0
+        self.rejected = 0
         self._trouble = ""
         self.forget_inherited()
 
@@ -79,6 +85,8 @@ class Sender:
         self._wanted, self._hurried = threading.Event(), threading.Event()
         self._progress = threading.Condition()
         self._failures = 0
+        self._taken = 0
+        self._tries: dict[bytes, tuple[int, int]] = {}
         self._closed = False
         self._deadline: float | None = None
 
@@ -140,16 +148,16 @@ class Sender:
             if self._thread is None or not self._thread.is_alive():
                 self._send_here(deadline)
             else:
-                self._wait(min(left, HURRY_SECONDS))
+                self._wait(min(left, HURRY_SECONDS), math.inf if patient else failures)
             if not patient and self._failures > failures:
                 break
         return self.is_idle
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, most_failures: float) -> None:
+        """Have it tried now, and wait for what comes of it; a failed attempt is not followed by the next at once."""
         self._hurry()
         with self._progress:
-            if not self.is_idle:
-                self._progress.wait(seconds)
+            self._progress.wait_for(lambda: self.is_idle or self._failures > most_failures, seconds)
 
     def _hurry(self) -> None:
         self._hurried.set()
@@ -158,7 +166,10 @@ class Sender:
     def _send_here(self, deadline: float) -> None:
         """Where no thread can be started."""
         self._deadline = deadline
-        later = self._work()
+        try:
+            later = self._work()
+        finally:
+            self._deadline = None
         if self._failures:
             time.sleep(max(0.0, min(later, HURRY_SECONDS, deadline - time.monotonic())))
 
@@ -194,44 +205,70 @@ class Sender:
 
     def _send_own(self) -> None:
         while not self._closed and (batch := self._spool.batch()):
-            self._send(batch.lines)
+            self._send(batch.lines, partial(self._spool.behind, batch))
             self._spool.settle(batch)
             self._tell_progress()
-        while not self._closed and self._held:
-            self._send([line for line in self._held[0].split(b"\n") if line])
-            with self._progress:
-                self._held_bytes -= len(self._held.popleft())
+        while not self._closed and (held := self._first_held()):
+            self._send([line for line in held.split(b"\n") if line])
+            self._let_go(held)
             self._tell_progress()
+
+    def _first_held(self) -> bytes:
+        with self._progress:
+            return self._held[0] if self._held else b""
+
+    def _let_go(self, sent: bytes) -> None:
+        """Of what is in memory, unless it was given up meanwhile."""
+        with self._progress:
+            if self._held and self._held[0] is sent:
+                self._held_bytes -= len(self._held.popleft())
 
     def _send_orphans(self) -> None:
         """Send what processes that are gone have left, and in between what this one has to say."""
+        failed: LaterError | None = None
         for orphan in self._spool.orphans():
             with _released(orphan):
-                self._send_all(orphan)
+                try:
+                    self._send_all(orphan)
+                except LaterError as error:
+                    if not error.later.may_be_theirs:
+                        raise
+                    failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _send_all(self, orphan: Segment) -> None:
         batch: Batch | None
         while not self._closed and (batch := orphan.batch()):
-            self._send(batch.lines)
+            self._send(batch.lines, partial(_behind, orphan, batch))
             orphan.advance(batch.length)
             self._send_own()
 
-    def _send(self, lines: Sequence[bytes]) -> None:
-        """Have ``lines`` taken, or put aside.
+    def _send(self, lines: Sequence[bytes], behind: Callable[[], Sequence[bytes]] = tuple) -> None:
+        """Have ``lines`` taken, or put aside; ``behind``: what waits for them.
 
         Raises:
             LaterError: nobody says that they were taken.
         """
         if not lines:
             return
-        match judge(self._posted(lines), time.time()):
+        try:
+            self._offer(lines)
+        except LaterError as error:
+            if not self._is_stuck(lines[0], error.later):
+                raise
+            self._sift(lines, behind, error)
+        self._tries.pop(lines[0], None)
+
+    def _offer(self, lines: Sequence[bytes]) -> None:
+        match judge(self._posted(lines), len(lines), time.time()):
             case Taken(rejected):
                 self._recovered()
                 for index, complaints in rejected.items():
                     if index < len(lines):
                         self._reject(lines[index], complaints)
-            case Apart(why):
-                self._send_apart(lines, why)
+            case Apart() as apart:
+                self._send_apart(lines, apart)
             case Later() as later:
                 raise LaterError(later)
 
@@ -242,17 +279,52 @@ class Sender:
         except (OSError, http.client.HTTPException) as error:
             raise LaterError(Later(f"the gateway cannot be reached: {_said(error)}")) from None
 
-    def _send_apart(self, lines: Sequence[bytes], why: str) -> None:
+    def _send_apart(self, lines: Sequence[bytes], apart: Apart) -> None:
         """Send halves; of one that is too large alone, what happened to whom."""
         if len(lines) > 1:
             middle = len(lines) // 2
-            self._send(lines[:middle])
-            self._send(lines[middle:])
+            self._offer(lines[:middle])
+            self._offer(lines[middle:])
         elif slim := slimmed(lines[0]):
-            log.warning("a transition is too large to be sent whole to %s: %s", self._url, why)
-            self._send([slim])
+            self._offer([slim])
+            log.warning("a transition is too large to be sent whole to %s: %s", self._url, apart.why)
+        elif apart.is_gateways:
+            self._reject(lines[0], [apart.why])
         else:
-            self._reject(lines[0], [why])
+            raise LaterError(Later(apart.why, True, may_be_theirs=True))
+
+    # what is in the way of others
+
+    def _is_stuck(self, first: bytes, later: Later) -> bool:
+        """Whether those that begin with ``first`` were tried often enough to look for the cause in them."""
+        if not later.may_be_theirs:
+            return False
+        tries, taken = self._tries.get(first, (0, self._taken))
+        self._tries[first] = tries + 1, taken
+        return tries + 1 >= TRIES_TOGETHER
+
+    def _sift(self, lines: Sequence[bytes], behind: Callable[[], Sequence[bytes]], error: LaterError) -> None:
+        """Have those of ``lines`` taken that can be, and put aside the others, if any other at all is taken."""
+        _, taken = self._tries[lines[0]]
+        found = sift(lines, self._passes, lambda: self._taken > taken or self._passes(behind()[-1:]))
+        if found is None:
+            raise error
+        for line in found:
+            if (slim := slimmed(line)) and self._passes([slim]):
+                log.warning("a transition could not be sent whole to %s: %s", self._url, error.later.why)
+            else:
+                self._reject(line, [f"it fails at the gateway, which takes others: {error.later.why}"])
+
+    def _passes(self, lines: Sequence[bytes]) -> bool:
+        """Whether ``lines`` are taken, if that may depend on them; raises ``LaterError`` if it does not."""
+        try:
+            if lines:
+                self._offer(lines)
+        except LaterError as error:
+            if not error.later.may_be_theirs:
+                raise
+            return False
+        return bool(lines)
 
     def _reject(self, line: bytes, complaints: Sequence[str]) -> None:
         self.rejected += 1
@@ -271,6 +343,7 @@ class Sender:
 
     def _recovered(self) -> None:
         self._failures = 0
+        self._taken += 1
         if self._trouble:
             self._trouble = ""
             log.info("the gateway at %s takes transitions again", self._url)
@@ -287,6 +360,12 @@ def _released(orphan: Segment) -> Iterator[None]:
         yield
     finally:
         orphan.delete() if orphan.is_drained else orphan.release()
+
+
+def _behind(orphan: Segment, batch: Batch) -> Sequence[bytes]:
+    """What waits in ``orphan`` for ``batch``."""
+    following = orphan.batch(batch.length)
+    return () if following is None else following.lines
 
 
 def _said(error: Exception) -> str:

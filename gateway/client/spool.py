@@ -79,7 +79,7 @@ class Spool:
             OSError: there is no room for them, or no folder.
         """
         with self._lock:
-            if not self._segments or self._segments[-1].size >= SEGMENT_BYTES:
+            if not self._segments or self._segments[-1].size >= SEGMENT_BYTES or self._segments[-1].is_gone:
                 self._others_bytes = self._measured()
                 self._segments.append(self._created())
             if self._bytes() + len(lines) > self.limit:
@@ -106,6 +106,14 @@ class Spool:
         """What of it is to be sent next; ``None`` if there is nothing."""
         with self._lock:
             return self._segments[0].batch() if self._segments else None
+
+    def behind(self, batch: Batch) -> tuple[bytes, ...]:
+        """What is to be sent after ``batch``, or some of it."""
+        with self._lock:
+            if batch.segment not in self._segments:
+                return ()
+            later = [batch.segment.batch(batch.length), *(segment.batch() for segment in self._segments[1:2])]
+            return next((one.lines for one in later if one is not None), ())
 
     def settle(self, batch: Batch) -> None:
         """``batch`` has arrived."""
@@ -170,6 +178,7 @@ class Spool:
         log.error("the gateway does not take a transition, kept in %s: %s", where, "; ".join(complaints))
 
     def _put_aside(self, entry: bytes) -> bool:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / REJECTED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             if os.fstat(descriptor).st_size + len(entry) > MOST_REJECTED_BYTES:

@@ -82,6 +82,10 @@ class Memory:
         """Know nothing of the runs of what the store did not take."""
         self._runs.forget(transitions)
 
+    def doubt(self, repeats: Iterable[Transition]) -> None:
+        """Ask the store again for the runs of which ``repeats`` were taken for the latest."""
+        self._runs.doubt(repeats)
+
 
 class Events:
     """Takes the events of one form.
@@ -149,10 +153,12 @@ class Events:
             share.give_back()
             return ()
         try:
-            return await kept(self._gathering, transitions, share)
+            accepted = await kept(self._gathering, transitions, share)
         except RefusedError:
             self._memory.forget(transitions)
             raise
+        self._memory.doubt(one for one, known in zip(transitions, accepted, strict=True) if known.duplicate)
+        return accepted
 
     async def _answer(self, readings: Sequence[Reading], accepted: Sequence[Accepted], unchanged: int) -> Answer:
         misread = {index: one for index, one in enumerate(readings) if isinstance(one, Misread)}

@@ -119,9 +119,13 @@ def task_transition(previous: Any, instance: Any, hook: str, error: Any = None) 
     )
 
 
-def _id_of_end(instance: Any, word: str) -> str:
-    """The end of one try, which is told once, by whoever tells of it first: Airflow gives each try an id of its own."""
-    return f"{SOURCE}/{_read(instance, 'id')}/{word}"
+def _id_of_end(instance: Any, word: str) -> str | None:
+    """The end of one try, which is told once, by whoever tells of it first: Airflow gives each try an id of its own.
+
+    ``None`` if it cannot be had: two ends must never share one.
+    """
+    id = _text(instance, "id")
+    return f"{SOURCE}/{id}/{word}" if id else None
 
 
 def _before(previous: Any, tries: int) -> State:

@@ -65,11 +65,13 @@ class Known:
         cursor: how far it was read; Dagster's own word.
         status: its last status; ``""`` before the first.
         retried: of steps that were tried more than once, how many attempts had failed.
+        has_more: whether there was more than was read.
     """
 
     cursor: str | None = None
     status: str = ""
     retried: dict[str, int] = field(default_factory=dict)
+    has_more: bool = False
 
 
 def transition_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -14,7 +14,8 @@ from gateway.transition import Transition
 UNKNOWN = ""
 """Stands for the type of the state of a run that was never heard of."""
 
-ALL_BUT_RUNNING = frozenset({UNKNOWN, *STATES} - {"Running"})
+ALL_BUT: Mapping[str, frozenset[str]] = {type: frozenset({UNKNOWN, *STATES} - {type}) for type in STATES}
+"""Of every type, those that it is a change to come from: the same state again is none."""
 
 FARTHEST_AHEAD = timedelta(days=1)
 """No clock is so far ahead of ours. As the latest of its run, such an event would hide all that follow it."""

@@ -61,6 +61,13 @@ class Runs:
             self._known.pop(key_of(one), None)
             self._ids.pop(key_of(one), None)
 
+    def doubt(self, repeats: Iterable[Transition]) -> None:
+        """Know nothing of runs whose last state is that of one of ``repeats``, which the store has told to be such.
+
+        A repeat whose event tells no time looks like the latest news.
+        """
+        self.forget(one for one in repeats if self._ids.get(key_of(one)) == one.id)
+
     def _is_news(self, one: Reported) -> bool:
         transition = one.transition
         if not transition.obj.run_id:
@@ -70,7 +77,7 @@ class Runs:
         if known is not None and self._is_repeat(key, known, transition):
             return True  # the store knows it by its id, and says so
         if known is not None and known.occurred_at > transition.occurred_at:
-            return one.follows is None or UNKNOWN in one.follows  # it comes late: nobody knows what it followed
+            return one.follows is None or {UNKNOWN, known.type} <= one.follows  # late: nobody knows what it followed
         if one.follows is not None and (UNKNOWN if known is None else known.type) not in one.follows:
             return False
         if known is not None:

@@ -28,7 +28,10 @@ LONGEST_EVENT = 64 * 1024
 """Characters of such an event that are kept."""
 
 _PRUNE_EVERY = 1_000
-"""Runs are counted whenever the store has given out so many ids."""
+"""Runs are counted whenever the store gives out an id that is a multiple of it."""
+
+_MOST_PRUNED = 10 * _PRUNE_EVERY
+"""So many at once: what is accepted meanwhile waits."""
 
 _ASKED_AT_A_TIME = 500
 """No database takes a statement of any length."""
@@ -61,8 +64,11 @@ def position_of(connection: Connection, source: str) -> Position | None:
     return None if until is None else Position(source, to_instant(until))
 
 
-def remember(connection: Connection, seen: Mapping[RunKey, tuple[Run, int]], last_id: int) -> None:
-    """Keep the last state of runs, each with the instant it was seen; now and then let go of those seen first."""
+def remember(connection: Connection, seen: Mapping[RunKey, tuple[Run, int]], ids: Iterable[int]) -> None:
+    """Keep the last state of runs, each with the instant it was seen; now and then let go of those seen first.
+
+    ``ids``: all that the store gave out for it.
+    """
     if not seen:
         return
     rows = [
@@ -77,13 +83,16 @@ def remember(connection: Connection, seen: Mapping[RunKey, tuple[Run, int]], las
         for _, (one, seen_at) in sorted(seen.items())  # sorted, so that two nodes never wait crosswise
     ]
     execute_many(connection, _REMEMBER, rows)
-    if last_id % _PRUNE_EVERY < len(rows):
+    if any(id % _PRUNE_EVERY == 0 for id in ids):
         _let_go_of_runs(connection)
 
 
 def _let_go_of_runs(connection: Connection) -> None:
+    """Those that another node is just writing are left to the next."""
     oldest_kept = select(run.c.seen_at).order_by(run.c.seen_at.desc()).offset(MOST_RUNS - 1).limit(1).scalar_subquery()
-    connection.execute(delete(run).where(run.c.seen_at < oldest_kept))
+    gone = select(run.c.source, run.c.run_id).where(run.c.seen_at < oldest_kept).order_by(run.c.seen_at)
+    chosen = gone.limit(_MOST_PRUNED).with_for_update(skip_locked=True)
+    connection.execute(delete(run).where(tuple_(run.c.source, run.c.run_id).in_(chosen)))
 
 
 def runs(connection: Connection, keys: Iterable[RunKey]) -> dict[RunKey, Run]:
@@ -105,7 +114,8 @@ def refuse(connection: Connection, node: int, batches: Sequence[Sequence[NewRefu
     events = [one for batch in batches for one in batch]
     if events:
         ids = next_ids(connection, len(events))
-        connection.execute(insert(refused), [_refused_row(id, one) for id, one in zip(ids, events, strict=True)])
+        latest = list(zip(ids, events, strict=True))[-MOST_REFUSED:]
+        connection.execute(insert(refused), [_refused_row(id, one) for id, one in latest])
         ledger.count(connection, shard_of(connection, node), refused=len(events))
         newest_gone = select(refused.c.id).order_by(refused.c.id.desc()).offset(MOST_REFUSED).limit(1).scalar_subquery()
         connection.execute(delete(refused).where(refused.c.id <= newest_gone))

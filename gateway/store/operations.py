@@ -67,7 +67,8 @@ _INSERT_ATTEMPT = insert(attempt)
 
 def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance]) -> list[Accepted]:
     """Keep transitions with their deliveries; one whose id is known already is counted and not inserted."""
-    ids = iter(next_ids(connection, sum(1 + len(a.deliveries) for a in acceptances)))
+    given = next_ids(connection, sum(1 + len(a.deliveries) for a in acceptances))
+    ids = iter(given)
     seqs = list(islice(ids, len(acceptances)))
     numbered = list(zip(seqs, acceptances, strict=True))
     new = _insert_transitions(connection, [_transition_row(a, seq) for seq, a in numbered if a.kept])
@@ -78,14 +79,14 @@ def accept(connection: Connection, node: int, acceptances: Sequence[Acceptance])
         if seq in new
     }
     _insert_deliveries(connection, node, [one for deliveries in made.values() for one in deliveries])
-    _remember_runs(connection, [a for seq, a in numbered if seq in new], max(new, default=0))
+    _remember_runs(connection, [a for seq, a in numbered if seq in new], given)
     unmatched = sum(not deliveries for deliveries in made.values())
     shard, duplicates = shard_of(connection, node), len(acceptances) - len(made)
     ledger.count(connection, shard, transitions=len(made), unmatched=unmatched, duplicates=duplicates)
     return [Accepted(seq not in made, made.get(seq, ())) for seq in seqs]
 
 
-def _remember_runs(connection: Connection, acceptances: Sequence[Acceptance], last_id: int) -> None:
+def _remember_runs(connection: Connection, acceptances: Sequence[Acceptance], ids: Sequence[int]) -> None:
     """Keep the last state of their runs, where they tell one."""
     seen: dict[arrivals.RunKey, tuple[Run, int]] = {}
     for one in acceptances:
@@ -93,7 +94,7 @@ def _remember_runs(connection: Connection, acceptances: Sequence[Acceptance], la
             key, known = (one.run.source, one.run.run_id), seen.get((one.run.source, one.run.run_id))
             if known is None or known[0].occurred_at <= one.run.occurred_at:
                 seen[key] = one.run, to_milliseconds(one.transition.received_at)
-    arrivals.remember(connection, seen, last_id)
+    arrivals.remember(connection, seen, ids)
 
 
 def accept_all(

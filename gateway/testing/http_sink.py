@@ -43,12 +43,15 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
+    received: Received
 
     def _take(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Received(self.command, headers.get("host", ""), unquote(urlsplit(self.path).path), headers, body)
-        self.server.sink._next(request)(self)
+        self.received = Received(
+            self.command, headers.get("host", ""), unquote(urlsplit(self.path).path), headers, body
+        )
+        self.server.sink._next(self.received)(self)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _take  # noqa: N815 - http.server's names
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreClosedError
-from gateway.testing.builders import transition
+from gateway.store.rows import NewRefused
+from gateway.testing.builders import MOMENT, transition
 
 FAILED = '[[handler]]\nname = "failed"\nwhen = "state is failed"\nto = "box"\nmessage = "{{ task.name }} failed"\n'
 
@@ -97,3 +98,12 @@ def test_a_closed_gateway_takes_nothing_and_says_so(write, opened) -> None:
 
     with pytest.raises(StoreClosedError):
         gw.take([transition()])
+
+
+def test_of_many_events_that_nobody_understood_only_the_first_fill_the_log(write, opened, caplog) -> None:
+    gateway = opened(write(FAILED))
+    gateway.refuse([NewRefused("cloudevents", MOMENT, f"odd {n}", "{}") for n in range(500)]).result(10)
+
+    told = [one for one in caplog.records if "not understood" in one.message]
+    assert (len(told), told[-1].__dict__["events"]) == (11, 490)
+    assert len(gateway.store.refused(limit=1_000)) == 500

@@ -83,14 +83,16 @@ def read_binary(headers: Iterable[tuple[str, str]], body: bytes) -> CloudEvent:
         body: the body, unpacked.
 
     Raises:
-        PayloadError: it is not a CloudEvent, or its data is not JSON though it says so.
+        PayloadError: it is not a CloudEvent, an attribute is there twice, or its data is not JSON though it says so.
     """
     attributes: dict[str, str] = {}
     for name, value in headers:
-        if name.startswith(PREFIX):
-            attributes[name.removeprefix(PREFIX)] = _unquoted(name, value)
-        elif name == "content-type":
+        if name == "content-type":
             attributes["datacontenttype"] = value
+        elif name.startswith(PREFIX):
+            if name.removeprefix(PREFIX) in attributes and name != f"{PREFIX}datacontenttype":
+                raise PayloadError([f"{name}: is there more than once"])
+            attributes[name.removeprefix(PREFIX)] = _unquoted(name, value)
     for name in ("data", "data_base64"):
         if name in attributes:
             raise PayloadError([f"{PREFIX}{name}: is no attribute; the data is the body"])

@@ -12,7 +12,7 @@ from gateway.errors import PayloadError
 from gateway.rules.mapping import CloudEvent
 from gateway.sources.cloudevents.values import Unfit, fitted, labels_of
 from gateway.sources.cloudevents.words import likely, type_of
-from gateway.sources.reading import UNKNOWN, Ignored, Reported, check_time, id_of
+from gateway.sources.reading import ALL_BUT, Ignored, Reported, check_time, id_of
 from gateway.states import STATES, State
 from gateway.transition import Obj, Transition, cut
 
@@ -69,7 +69,7 @@ class _Told:
         old_state = STATES[old_type](name=self._values["old_state"], timestamp=at) if old_type else None
         id = id_of(self._event.source, self._event.id)
         transition = Transition.of(obj, old_state, state, id=id, source=SOURCE, occurred_at=at)
-        return Reported(transition, None if old_state else _ALL_BUT[type])
+        return Reported(transition, None if old_state else ALL_BUT[type])
 
     # values
 
@@ -134,7 +134,3 @@ class _Told:
         if kind == "task" and ("flow" in values or "flow_run_id" in values):
             obj.flow = Obj("flow", values.get("flow", ""), values.get("flow_run_id", ""))
         return obj
-
-
-_ALL_BUT = {type: frozenset({UNKNOWN, *STATES} - {type}) for type in STATES}
-"""Of every type, those that it is a change to come from."""

@@ -13,7 +13,7 @@ from gateway.sources.openlineage import airflow
 from gateway.sources.openlineage.events import ErrorMessage, JobType, LineageEvent, Parent, RunEvent, Tag
 from gateway.sources.payload import MOST_TAGS, NOT_JSON, complaints_of, items_of, written
 from gateway.sources.reading import (
-    ALL_BUT_RUNNING,
+    ALL_BUT,
     Ignored,
     Misread,
     Reading,
@@ -76,8 +76,12 @@ def read_event(text: bytes, now: datetime) -> tuple[Reported, ...] | Ignored:
         return Ignored("no_state")
     check_time("eventTime", event.at, now)
     transition = transition_of(event, type)
-    reported = Reported(transition, ALL_BUT_RUNNING if transition.state.type == "Running" else None)
-    return (*airflow.corrections(event, transition), reported)
+    return (*airflow.corrections(event, transition), Reported(transition, _follows(transition.state.type)))
+
+
+def _follows(type: str) -> frozenset[str] | None:
+    """What a state of ``type`` is a change from; one try that failed after another is, even if no start was told."""
+    return None if type == "Retrying" else ALL_BUT[type]
 
 
 def transition_of(event: RunEvent, type: str) -> Transition:

@@ -23,8 +23,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DAGS = ROOT / "examples" / "airflow" / "dags"
 SCRIPT = """
 import json
+import sys
 from airflow.utils.state import DagRunState, TaskInstanceState
-from gateway.airflow import GatewayListener, GatewayPlugin
+from gateway.airflow import GatewayPlugin
+
+unasked = [name for name in ("gateway.airflow.listener", "gateway.client") if name in sys.modules]
+
+from gateway.airflow.listener import GatewayListener
 
 listener = GatewayListener()
 for odd in (None, object(), "text"):
@@ -34,7 +39,7 @@ for odd in (None, object(), "text"):
     listener.on_dag_run_failed(odd, odd)
     listener.before_stopping(odd)
 states = [[member.value for member in one] for one in (TaskInstanceState, DagRunState)]
-print(json.dumps({"states": states, "listeners": len(GatewayPlugin.listeners)}))
+print(json.dumps({"states": states, "listeners": len(GatewayPlugin.listeners), "unasked": unasked}))
 """
 
 
@@ -186,3 +191,4 @@ def test_every_state_of_airflow_is_one_of_ours(scripted: dict[str, Any]) -> None
 
 def test_without_an_address_nobody_listens_and_no_hook_raises(scripted: dict[str, Any]) -> None:
     assert scripted["listeners"] == 0
+    assert scripted["unasked"] == []

@@ -49,6 +49,19 @@ def test_one_is_shown_as_it_came_with_all_that_is_wrong(gateway, history) -> Non
     assert json.loads(gateway("refused", "show", str(newest["id"]), "--json").stdout) == newest
 
 
+@pytest.mark.parametrize("event", ["[" * 100_000, '"\\ud800"', "\x1b[2Jgone"])
+def test_an_event_that_is_made_to_break_something_is_shown_and_breaks_nothing(gateway, declare, event) -> None:
+    with Gateway(declare(CONFIG).parent, watch=False) as running:
+        running.refuse([NewRefused("cloudevents", datetime.now(UTC), "it is odd", event)]).result()
+    (one,) = json.loads(gateway("refused", "--json").stdout)["refused"]
+
+    shown = gateway("refused", "show", str(one["id"]))
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "it is odd" in shown.stdout
+    assert "\x1b" not in shown.stdout
+
+
 def test_one_that_is_not_there_is_said_to_be_missing(gateway, history) -> None:
     ended = gateway("refused", "show", "9999")
 

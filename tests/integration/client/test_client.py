@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import ssl
 import stat
 import threading
@@ -23,12 +24,11 @@ from gateway.client import Client
 from gateway.client.segment import Segment
 from gateway.errors import ClientError
 from gateway.testing import HttpSink
-from gateway.testing.http_sink import answer, drip, hang
+from gateway.testing.http_sink import Exchange, answer, drip, hang
 from gateway.transition import Obj, Transition
-from tests.sidecar import Sidecar
+from tests.sidecar import Sidecar, take_all
 
 TOKEN = "a-token-that-nobody-knows-0123"
-TAKEN = answer(202, '{"accepted":1,"duplicates":0}')
 AWAY = "http://127.0.0.1:9"
 Until = Callable[..., None]
 
@@ -59,7 +59,7 @@ def left_behind(url: str, spool: Path, *messages: str) -> Path:
     client = Client(AWAY, spool=spool)
     tell(client, *messages)
     client.close(0)
-    (old,) = files(spool)
+    (old,) = Path(client.folder).glob("*.spool")
     with Client(url, spool=spool) as other:
         folder = Path(other.folder)
     folder.mkdir(exist_ok=True)
@@ -143,7 +143,7 @@ def test_a_closed_client_still_keeps_what_it_is_told(sidecar: Sidecar, spool: Pa
 
 def test_two_clients_on_one_folder_send_each_transition_once(spool: Path) -> None:
     with (
-        HttpSink(TAKEN) as sink,
+        HttpSink(take_all) as sink,
         Client(sink.url, spool=spool) as one,
         Client(sink.url, spool=spool, sync=True) as other,
     ):
@@ -217,6 +217,106 @@ def test_of_one_that_is_too_large_alone_arrives_what_happened_to_whom(tmp_path: 
         assert (taken.state.message, taken.state.result) == ("the message", None)
 
 
+# a gateway that fails on one
+
+
+def failing_on(sink: list[str], poison: str) -> Callable[[Exchange], None]:
+    """Answers as a gateway in which one transition leads to an error; what it takes goes to ``sink``."""
+
+    def behave(exchange: Exchange) -> None:
+        events = [json.loads(line) for line in exchange.received.body.splitlines()]
+        messages = [event["new_state"]["message"] for event in events]
+        if poison in messages:
+            answer(500, "Internal Server Error")(exchange)
+        else:
+            sink.extend(message for message in messages if message not in sink)
+            answer(202, json.dumps({"accepted": len(events), "duplicates": 0}))(exchange)
+
+    return behave
+
+
+def test_one_that_a_gateway_fails_on_holds_back_no_others(spool: Path, caplog: pytest.LogCaptureFixture) -> None:
+    taken: list[str] = []
+    with HttpSink(failing_on(taken, "3")) as gateway, Client(gateway.url, spool=spool) as client:
+        client.take([Transition.of(Obj("task", "load"), None, states.Success(str(n))) for n in range(10)])
+
+        assert client.flush(20)
+        assert taken == ["0", "1", "2", "4", "5", "6", "7", "8", "9"]
+        assert client.rejected == 1
+        rejected = json.loads((Path(client.folder) / "rejected.ndjson").read_text())
+        assert rejected["complaints"] == [
+            "it fails at the gateway, which takes others: the gateway takes nothing at present: 500"
+        ]
+
+
+def test_one_alone_that_a_gateway_fails_on_waits_until_others_are_taken(spool: Path) -> None:
+    taken: list[str] = []
+    with HttpSink(failing_on(taken, "poison")) as gateway, Client(gateway.url, spool=spool) as client:
+        tell(client, "poison")
+
+        assert not client.flush(3)
+        assert (client.waiting, client.rejected) == (1, 0)
+        tell(client, "one")
+        assert client.flush(10)
+        assert (taken, client.rejected) == (["one"], 1)
+
+
+def test_one_that_somebody_left_and_a_gateway_fails_on_holds_back_no_other_files(spool: Path, until: Until) -> None:
+    taken: list[str] = []
+    with HttpSink(failing_on(taken, "poison")) as gateway:
+        for message in ("poison", "one", "two"):
+            left_behind(gateway.url, spool, message)
+        with Client(gateway.url, spool=spool) as client:
+            until(lambda: not client.files_of_others(), seconds=20)
+
+            assert (taken, client.rejected) == (["one", "two"], 1)
+
+
+def test_a_gateway_that_fails_on_all_is_tried_until_it_does_not(spool: Path) -> None:
+    taken: list[str] = []
+    with HttpSink(answer(500)) as gateway, Client(gateway.url, spool=spool) as client:
+        tell(client, *map(str, range(40)))
+        assert not client.flush(4)
+        assert (client.waiting, client.rejected) == (40, 0)
+
+        gateway.behaviour = failing_on(taken, "")
+        assert client.flush(10)
+        assert sorted(map(int, taken)) == list(range(40))
+
+
+def test_while_it_is_waited_for_a_gateway_in_trouble_is_tried_a_few_times_a_second(spool: Path) -> None:
+    with HttpSink(answer(503)) as gateway, Client(gateway.url, spool=spool) as client:
+        tell(client, "one")
+        assert not client.flush(1)
+        client.close(0)
+
+        assert 2 <= len(gateway.received) <= 8
+
+
+def test_a_file_that_cannot_be_taken_away_is_emptied_and_sent_once(sidecar: Sidecar, spool: Path) -> None:
+    sidecar.start()
+    with Client(sidecar.url, spool=spool) as client:
+        tell(client, "one")
+        assert client.flush(5)
+        moved = spool.rename(spool.with_name("moved"))
+        spool.write_text("a file where the folder was: the path can be neither used nor deleted")
+
+    assert [one.stat().st_size for one in files(moved)] == [0]
+    assert sidecar.messages() == ["one"]
+
+
+def test_what_is_told_after_the_folder_was_deleted_outlives_the_process_again(sidecar: Sidecar, spool: Path) -> None:
+    with Client(sidecar.url, spool=spool) as client:
+        tell(client, "one")
+        shutil.rmtree(spool)
+        tell(client, "two")
+
+        assert len(files(spool)) == 1
+        sidecar.start()
+        assert client.flush(10)
+        assert sidecar.messages() == ["one", "two"]
+
+
 # the token
 
 
@@ -281,7 +381,7 @@ def authority() -> trustme.CA:
 def secure(authority: trustme.CA) -> Iterator[HttpSink]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with HttpSink(TAKEN, tls=context) as running:
+    with HttpSink(take_all, tls=context) as running:
         yield running
 
 
@@ -331,7 +431,7 @@ def test_an_answer_that_never_ends_is_not_waited_for(
     spool: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.client.sender.ANSWER_SECONDS", 0.3)
-    with HttpSink(TAKEN) as sink, Client(sink.url, spool=spool) as client:
+    with HttpSink(take_all) as sink, Client(sink.url, spool=spool) as client:
         sink.plan(drip())
         tell(client, "one")
         until(lambda: client.waiting == 0)
@@ -340,7 +440,7 @@ def test_an_answer_that_never_ends_is_not_waited_for(
 
 
 def test_it_comes_again_when_the_gateway_says(spool: Path, until: Until) -> None:
-    with HttpSink(TAKEN) as sink, Client(sink.url, spool=spool) as client:
+    with HttpSink(take_all) as sink, Client(sink.url, spool=spool) as client:
         sink.plan(answer(503, "{}", {"Retry-After": "1"}))
         tell(client, "one")
         until(lambda: len(sink.received) == 1)

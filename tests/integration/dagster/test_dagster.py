@@ -124,3 +124,12 @@ def test_every_status_of_dagster_is_a_state_of_ours(seen: dict[str, Any]) -> Non
     assert set(seen["statuses"]) == set(RUN_STATES)
     assert seen["events"] == dict(RUN_EVENTS)
     assert set(seen["steps"]) == set(STEP_EVENTS) | NO_CHANGE
+
+
+def test_what_is_too_much_for_one_evaluation_is_told_by_the_next(seen: dict[str, Any]) -> None:
+    parts = seen["parts"]
+
+    assert len(parts) > 2
+    assert max(map(len, parts)) <= 4
+    assert [one for part in parts for one in part] == seen["whole"]
+    assert seen["cursor_of_parts"] == seen["cursor"]

@@ -102,6 +102,13 @@ def test_a_batch_is_answered_for_one_by_one(mapped, sent) -> None:
     assert len(mapped.gateway.store.refused()) == 2
 
 
+def test_a_repeat_that_tells_no_time_is_not_taken_for_the_last_state_of_its_run(mapped, sent) -> None:
+    for id, state in (("1", "RUNNING"), ("2", "FAILED"), ("1", "RUNNING"), ("3", "SUCCESS")):
+        post(mapped, {key: value for key, value in cloud_event(id, state).items() if key != "time"})
+
+    assert told(mapped, sent)[-1] == "illegal-pony: Failed to Success"
+
+
 def test_the_same_id_of_the_same_source_is_told_once(mapped, sent) -> None:
     answers = [post(mapped, cloud_event()).json() for _ in range(2)]
 

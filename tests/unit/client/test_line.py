@@ -71,6 +71,6 @@ def test_slimmed_a_line_still_says_what_happened_to_whom() -> None:
     assert taken.state.result is None
 
 
-@pytest.mark.parametrize("line", [b"torn {", b"3", b'{"id":"a"}'])
+@pytest.mark.parametrize("line", [b"torn {", b"3", b'{"id":"a"}', b"[" * 100_000])
 def test_what_cannot_be_slimmed_is_left_alone(line: bytes) -> None:
     assert slimmed(line) is None

@@ -14,8 +14,9 @@ NOW = 1_772_445_600.0  # Mon, 02 Mar 2026 10:00:00 GMT
 
 
 def judged(status: int, body: Any = None, retry_after: str = "") -> Verdict:
+    """What is made of an answer to two transitions."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return judge(Answer(status, retry_after, text), NOW)
+    return judge(Answer(status, retry_after, text), 2, NOW)
 
 
 @pytest.mark.parametrize(
@@ -23,9 +24,15 @@ def judged(status: int, body: Any = None, retry_after: str = "") -> Verdict:
     [
         (202, {"accepted": 2, "duplicates": 0}, Taken()),
         (202, {"accepted": 1, "duplicates": 0, **WRONG}, Taken({1: ("obj: is missing",)})),
-        (422, {"accepted": 0, **WRONG}, Taken({1: ("obj: is missing",)})),
+        (202, {"accepted": 0, "duplicates": 2}, Taken()),
+        (
+            422,
+            {"accepted": 0, "duplicates": 0, "errors": [*WRONG["errors"], {"index": 0}]},
+            Taken({1: ("obj: is missing",), 0: ()}),
+        ),
         (413, {"detail": "a body has at most 4 MiB"}, Apart("a body has at most 4 MiB")),
-        (400, None, Apart("answered with 400")),
+        (413, b"<html>too large</html>", Apart("answered with 413", is_gateways=False)),
+        (400, {"detail": "not JSON"}, Apart("not JSON")),
     ],
 )
 def test_what_a_gateway_says_of_transitions_is_believed(status: int, body: Any, verdict: Verdict) -> None:
@@ -38,6 +45,12 @@ def test_what_a_gateway_says_of_transitions_is_believed(status: int, body: Any, 
         (200, {"accepted": 1}),
         (202, b"<html>a portal</html>"),
         (202, b"["),
+        (202, {"accepted": 1, "duplicates": 0}),
+        (202, {"accepted": 3, "duplicates": -1}),
+        (202, {"accepted": True, "duplicates": 1}),
+        (202, {"accepted": 2}),
+        (400, b"<html>The plain HTTP request was sent to HTTPS port</html>"),
+        (422, {"accepted": 0, "duplicates": 0, **WRONG}),
         (204, b""),
         (301, b""),
         (401, {"detail": "the token is wrong"}),
@@ -84,3 +97,11 @@ def test_pauses_grow_and_are_spread_and_bounded() -> None:
     assert pause(1_000, None, 1.0) == LONGEST_PAUSE
     assert pause(3, None, 0.0) == 0.5
     assert 7 <= pause(1, 7, 0.5) < 7.25
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, True), (502, False), (503, False), (429, False), (401, False)])
+def test_only_a_gateway_that_fails_may_do_so_because_of_what_was_sent(status: int, expected: bool) -> None:
+    verdict = judged(status, b"Internal Server Error")
+
+    assert isinstance(verdict, Later)
+    assert verdict.may_be_theirs == expected

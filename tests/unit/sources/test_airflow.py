@@ -102,6 +102,12 @@ def test_a_retry_says_when_it_is_due_if_that_is_known(backoff: Any, due: datetim
     assert state.start_time == (due or state.timestamp)
 
 
+def test_two_ends_whose_tries_have_no_id_never_share_one() -> None:
+    ends = [silent_end(SimpleNamespace(state=member("FAILED"), id=None), SimpleNamespace()) for _ in range(2)]
+
+    assert ends[0].id != ends[1].id
+
+
 def test_a_try_is_ended_by_one_id_whoever_tells_of_it() -> None:
     failed = told("on_task_instance_failed.FAILED")
     instance = SimpleNamespace(

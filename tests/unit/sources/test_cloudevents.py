@@ -141,6 +141,11 @@ def test_what_is_wrong_with_an_envelope_is_told_by_its_attribute(changed, compla
         read_structured(json.dumps({key: one for key, one in written.items() if one is not ...}).encode())
 
 
+def test_an_attribute_that_is_there_twice_is_refused_and_not_chosen_from() -> None:
+    with pytest.raises(PayloadError, match="ce-id: is there more than once"):
+        read_binary([*HEADERS.items(), ("ce-id", "another")], b"")
+
+
 @pytest.mark.parametrize(
     ("headers", "complaint"),
     [({"ce-subject": "%ff"}, "ce-subject: must be in UTF-8"), ({"ce-data": "x"}, "ce-data: is no attribute")],

@@ -157,6 +157,14 @@ def test_a_run_that_goes_on_running_is_no_news() -> None:
     assert len(told(first, second)) == 1
 
 
+def test_an_end_that_is_told_twice_is_told_of_once_whoever_tells_it() -> None:
+    first = sample("COMPLETE.task")
+    later = first | {"eventTime": "2026-11-23T15:09:00Z"}
+
+    assert len(told(first, later)) == 1
+    assert len(told(later, first)) == 1
+
+
 @pytest.mark.parametrize(
     ("event", "why"),
     [

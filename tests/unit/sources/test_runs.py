@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.sources.reading import ALL_BUT_RUNNING, UNKNOWN, Reported
+from gateway.sources.reading import ALL_BUT, UNKNOWN, Reported
 from gateway.sources.runs import Runs
 from gateway.states import STATES
 from gateway.store.rows import Run
@@ -71,7 +71,7 @@ def test_a_state_before_that_was_told_stays() -> None:
 def test_what_comes_late_has_no_state_before_and_is_none_itself() -> None:
     runs = Runs(Store())
 
-    late = told(runs, reported("Success", 5), reported("Running", 1, follows=ALL_BUT_RUNNING))
+    late = told(runs, reported("Success", 5), reported("Running", 1, follows=ALL_BUT["Running"]))
 
     assert late == [(None, "Success"), (None, "Running")]
     assert told(runs, reported("Failed", 6)) == [("Success", "Failed")]
@@ -84,13 +84,20 @@ def test_what_comes_late_has_no_state_before_and_is_none_itself() -> None:
         (None, frozenset({"Running"}), False),
         ("Running", frozenset({"Running"}), True),
         ("Failed", frozenset({"Running"}), False),
-        ("Running", ALL_BUT_RUNNING, False),
+        ("Running", ALL_BUT["Running"], False),
     ],
 )
 def test_what_follows_only_some_states_is_no_news_after_others(last, follows, is_news) -> None:
     store = Store(*([known(last)] if last else []))
 
     assert bool(told(Runs(store), reported("Failed", 1, follows=follows))) is is_news
+
+
+def test_what_comes_late_and_is_the_state_that_is_known_changes_nothing() -> None:
+    runs = Runs(Store(known("Failed", 9)))
+
+    assert told(runs, reported("Failed", 1, follows=ALL_BUT["Failed"])) == []
+    assert told(runs, reported("Running", 1, follows=ALL_BUT["Running"])) == [(None, "Running")]
 
 
 def test_a_late_correction_of_a_known_state_is_none() -> None:
@@ -156,7 +163,7 @@ def test_what_the_store_did_not_take_is_forgotten() -> None:
 def test_a_repeat_is_handed_on_for_the_store_to_know_it_by_its_id(is_restarted) -> None:
     store = Store()
     runs = Runs(store)
-    first = reported("Running", 1.000_5, follows=ALL_BUT_RUNNING)
+    first = reported("Running", 1.000_5, follows=ALL_BUT["Running"])
     told(runs, first)
     store.runs[("openlineage", "r-1")] = known("Running", 1)
 

@@ -1,14 +1,12 @@
-"""Airflow 3's listener plugin: tells a gateway of task instances and DAG runs, from the processes in which they change.
+"""Listener: Airflow's hooks for task instances and DAG runs, called in the processes in which these change.
 
-Installed beside Airflow it is found by itself, and does nothing until ``GATEWAY_URL`` says where the gateway is. Tasks
-change in processes that end right after, DAG runs in the scheduler: both hand over through a client, whose spool
+Tasks change in processes that end right after, DAG runs in the scheduler: both hand over through a client, whose spool
 outlives them.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,11 +14,9 @@ from urllib.parse import quote
 
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
-from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy.orm import object_session
 
 from gateway.client import Client
-from gateway.client.client import URL_VARIABLE
 from gateway.errors import ClientError
 from gateway.sources.airflow import SILENT_ENDS, is_by_hand, run_transition, silent_end, task_transition
 from gateway.transition import Transition
@@ -72,16 +68,8 @@ class GatewayListener:
     @hookimpl
     def before_stopping(self, component: Any) -> None:
         """The process of a task is about to end: what waits is sent now, if the gateway is there."""
-        client = _client()
-        if client is not None and type(component).__name__ == "TaskRunnerMarker":
-            client.flush(FLUSH_SECONDS, patient=False)
-
-
-class GatewayPlugin(AirflowPlugin):
-    """What Airflow finds by the entry point."""
-
-    name = "gateway"
-    listeners = [GatewayListener()] if os.environ.get(URL_VARIABLE) else []
+        if type(component).__name__ == "TaskRunnerMarker":
+            _flush()
 
 
 @lru_cache(1)
@@ -101,6 +89,15 @@ def _tell(observed: Callable[[], Sequence[Transition]]) -> None:
             client.take(observed())
     except Exception:
         log.exception("a change of state could not be told")
+
+
+def _flush() -> None:
+    try:
+        client = _client()
+        if client is not None:
+            client.flush(FLUSH_SECONDS, patient=False)
+    except Exception:
+        log.exception("what was told waits for the next process")
 
 
 def _tell_end(run: Any, word: str, message: str) -> None:
