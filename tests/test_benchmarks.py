@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import environments
+
 ROOT = Path(__file__).parent.parent
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.startswith("_"))
+
+ENGINES = {"prefect_source": "prefect3"}
+"""Benchmarks of an engine, and the environment that has it."""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -20,6 +25,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_prints_a_table(name: str) -> None:
+    if name in ENGINES:
+        environments.required(ENGINES[name])
     done = run("--quick", name)
 
     assert done.returncode == 0, done.stderr

@@ -30,7 +30,7 @@ class PrefectStandIn:
     Attributes:
         events: what its history tells; add through :meth:`add`.
         status: what it answers every question with, if not 200.
-        broken: kinds of questions, such as ``"flow_runs"``, that it answers with an error.
+        broken: kinds of questions, such as ``"flow_runs"``, that it answers with ``broken_status``.
         hangs: whether it does not answer at all.
         csrf_token: what every POST must carry, if anything.
         host: the host that it says its next pages are on; its own unless given.
@@ -44,6 +44,7 @@ class PrefectStandIn:
         self.events: list[Json] = []
         self.status, self.hangs, self.streams = 200, False, True
         self.broken: set[str] = set()
+        self.broken_status = 503
         self.csrf_token = self.host = ""
         self.runs: dict[str, Json] = {}
         self.logs: list[Json] = []
@@ -123,7 +124,7 @@ class PrefectStandIn:
         if self.hangs:
             await asyncio.sleep(3600)
         if any(request.url.path.startswith(f"/api/{kind}") for kind in self.broken):
-            return JSONResponse({"detail": "broken"}, 503)
+            return JSONResponse({"detail": "broken"}, self.broken_status)
         if self.status != 200:
             return JSONResponse({"detail": "as told"}, self.status)
         wanted = self.csrf_token

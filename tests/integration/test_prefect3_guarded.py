@@ -5,12 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 
-from gateway.sources.prefect.mapping import SOURCE
-from gateway.store.rows import Position
 from tests import environments
 from tests.integration.prefect3_server import PrefectServer
 from tests.integration.test_prefect3_source import declared, is_following, told, until
@@ -94,19 +91,3 @@ def test_a_run_whose_process_is_gone_is_lost_and_told_once(server, write, opened
     (message,) = sent.messages
     assert message.body.startswith("hanging Running → Lost: Running since ")
     assert len(set(told(folder))) == len(told(folder)) == 3
-
-
-def test_what_is_older_than_max_age_is_left_out_and_that_is_said(server, write, opened, sent, caplog, tmp_path) -> None:
-    folder = declared(write, server, DETAILED, auth=PASSWORD, max_age="2s")
-    server.run("failing")
-    time.sleep(2.5)
-    gateway = opened(folder)
-    gateway.store.advance(Position(SOURCE, gateway.store.now() - timedelta(hours=3))).result()
-
-    gateway.follow()
-    until(lambda: is_following(gateway))
-
-    assert "what is older than max_age is left out" in caplog.text
-    assert told(folder) == []
-    server.run("failing")
-    until(lambda: len(sent.messages) == 1)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +20,11 @@ import pytest
 from gateway.app import Gateway
 from gateway.compile import PrefectServer
 from gateway.config.models import PrefectConfig
+from gateway.observe import Metrics
 from gateway.sources.prefect.api import Api, ApiError
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.mapping import SOURCE
+from gateway.store.rows import Position
 from gateway.testing.ports import free_port
 from gateway.testing.prefect_stand_in import PrefectStandIn
 from tests.integration.test_prefect3_source import told, until
@@ -167,6 +173,48 @@ def test_an_event_that_another_follows_and_the_stream_left_out_is_read_at_once(s
     until(lambda: len(told(tmp_path / "config")) == 2, 10)
 
 
+def test_a_key_that_may_read_events_alone_holds_up_nothing(server, follow, tmp_path, caplog) -> None:
+    server.broken, server.broken_status = {"flow_runs", "task_runs"}, 403
+    gateway = follow(server, overlap="1s")
+    until(lambda: has_begun(gateway))
+
+    server.add(event())
+    until(lambda: len(told(tmp_path / "config")) == 1)
+    until(lambda: "what the server may have lost cannot be looked for" in caplog.text)
+    begun = gateway.following().position
+    until(lambda: gateway.following().position > begun)
+
+
+def test_what_is_older_than_max_age_is_left_out_and_operators_hear_of_it(
+    server, write, opened, tmp_path, sent, caplog
+) -> None:
+    ops = '[gateway]\nops = ["box"]\n'
+    gateway = opened(write(ops + source(server.api, max_age="1h")))
+    gateway.store.advance(Position(SOURCE, now() - timedelta(hours=4))).result()
+    ages = [timedelta(hours=3), timedelta(minutes=61), timedelta(minutes=59), timedelta()]
+    server.add(*(event(occurred=(now() - age).isoformat()) for age in ages))
+
+    gateway.follow()
+    until(lambda: len(told(tmp_path / "config")) == 2)
+    until(lambda: sent.messages)
+
+    assert "what is older than max_age is left out" in caplog.text
+    (message,) = sent.messages
+    assert message.title == "gateway: a part of what happened is not told"
+    assert "for 3h is not told" in message.body
+
+
+def test_from_now_leaves_out_what_happened_while_nobody_looked(server, write, opened, tmp_path) -> None:
+    gateway = opened(write(FAILED + source(server.api, **{"from": "now"})))
+    gateway.store.advance(Position(SOURCE, now() - timedelta(minutes=10))).result()
+    server.add(event(occurred=(now() - timedelta(minutes=1)).isoformat()))
+
+    gateway.follow()
+    until(lambda: has_begun(gateway))
+    server.add(event())
+    until(lambda: len(told(tmp_path / "config")) == 1)
+
+
 def test_errors_of_the_server_are_got_over_and_told_once(server, follow, tmp_path, caplog) -> None:
     gateway = follow(server)
     until(lambda: has_begun(gateway))
@@ -279,3 +327,51 @@ def ask(api: str, auth: str = "") -> None:
             await client.events(changes(now()))
 
     asyncio.run(asking())
+
+
+def test_what_the_extra_brings_is_imported_only_where_a_server_is_declared(write) -> None:
+    script = (
+        "import sys; from gateway import Gateway; gateway = Gateway(sys.argv[1]); gateway.follow(); gateway.close(); "
+        "print({'httpx', 'websockets'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, write(FAILED)], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
+
+
+def test_a_gateway_inside_a_flow_follows_nobody(server, write, opened) -> None:
+    gateway = opened(write(FAILED + source(server.api)))
+
+    gateway.reload()
+
+    assert gateway.following() is None
+    assert server.asked == []
+
+
+def test_the_metrics_tell_how_it_goes_and_nothing_where_nobody_is_followed(server, follow, write, opened) -> None:
+    gateway = follow(server)
+    metrics = Metrics(gateway)
+    until(lambda: is_connected(gateway))
+    server.add(event())
+    until(lambda: gateway.following().told.total() == 1)
+
+    said = metrics.exposition().decode()
+
+    assert "gateway_prefect_stream_connected 1.0" in said
+    assert 'gateway_prefect_transitions_total{way="sweep"} 1.0' in said
+    assert 'gateway_prefect_sweeps_total{result="failed"} 0.0' in said
+    assert float(re.search(r"^gateway_prefect_last_contact_seconds (\S+)$", said, re.MULTILINE)[1]) < 30
+    gateway.close()
+    assert "gateway_prefect_stream_connected 1.0" not in metrics.exposition().decode()
+
+
+def test_closing_is_quick_whatever_the_server_does(server, follow) -> None:
+    gateway = follow(server)
+    until(lambda: is_connected(gateway))
+    server.hangs = True
+    time.sleep(0.3)
+
+    began = time.monotonic()
+    gateway.close()
+
+    assert time.monotonic() - began < 2

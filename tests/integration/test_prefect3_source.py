@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -19,6 +20,10 @@ from tests import environments
 from tests.integration.prefect3_server import PrefectServer
 
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "prefect"
+WITHOUT_API = '# api = "http://127.0.0.1:4200/api" unless said otherwise\n'
 
 FAST_RECORDS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -140,7 +145,7 @@ def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) 
     since = datetime.now(UTC)
     folder = declared(write, server)
     first = run_gateway(folder)
-    until(lambda: (tmp_path / "gateway.db").exists() and position(folder) > 0)
+    until(lambda: position(folder) > 0)
 
     flow = server.begin("slow", "15", "0.2")
     until(lambda: len(told(folder)) > 10)
@@ -158,14 +163,16 @@ def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) 
         assert second.wait(20) == 0
 
 
-def run_gateway(folder: Path) -> subprocess.Popen[bytes]:
+def run_gateway(folder: Path, output: IO[str] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """The service, as it is started in production."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "gateway", "run", "--config", str(folder)]
-    return subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=folder.parent, env=environment, stdout=output)
 
 
 def position(folder: Path) -> int:
+    if not (folder.parent / "gateway.db").exists():
+        return 0
     database = sqlite3.connect(folder.parent / "gateway.db")
     try:
         return int(
@@ -194,3 +201,33 @@ def test_what_a_killed_server_has_lost_is_told_all_the_same(server, follow, tmp_
     assert [message.body for message in sent.messages] == [
         "orders failed: Flow run encountered an exception: ValueError: the table is gone"
     ] * 2
+
+
+def test_the_example_tells_of_a_flow_that_knows_nothing_of_it(server, python, tmp_path) -> None:
+    said = said_by_the_example(server, python, tmp_path)
+
+    assert f"Following Prefect at {server.api}" in said
+    assert "load is tried again" in said
+    assert "orders failed\n" in said
+    assert "ERROR Encountered exception during execution" in said
+
+
+def said_by_the_example(server: PrefectServer, python: Path, folder: Path) -> str:
+    """What the gateway of the example prints while the flow of the example runs."""
+    config, output = folder / "config", folder / "said.txt"
+    config.mkdir()
+    written = (EXAMPLE / "config" / "gateway.toml").read_text()
+    assert WITHOUT_API in written
+    api = f'api = "{server.api}"\nsweep = "500ms"\n'
+    own = f'\n[server]\nenabled = false\n[store]\nurl = "sqlite:///{folder}/gateway.db"\n'
+    (config / "gateway.toml").write_text(written.replace(WITHOUT_API, api) + own)
+    with output.open("w") as said:
+        gateway = run_gateway(config, said)
+    try:
+        until(lambda: position(config) > 0)
+        subprocess.run([python, EXAMPLE / "flow.py"], env=server.environment(), cwd=folder, check=True, timeout=40)
+        until(lambda: '{"customer": "globex"}' in output.read_text())
+    finally:
+        gateway.terminate()
+        gateway.wait(20)
+    return output.read_text()

@@ -39,6 +39,11 @@ class ApiError(SourceError):
         self.status = status
         super().__init__(message)
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the same question will get no other answer: it is not allowed, or not understood."""
+        return 400 <= self.status < 500 and self.status not in (408, 425, 429)
+
 
 class TooLargeError(ApiError):
     """An answer is longer than :data:`LARGEST_ANSWER`: ask for less at a time."""

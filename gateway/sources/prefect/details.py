@@ -12,8 +12,8 @@ from gateway.compile import Ruleset
 from gateway.errors import SourceError
 from gateway.sources.enrichment import enriched
 from gateway.sources.prefect.api import Api, Json
+from gateway.sources.prefect.instants import instant
 from gateway.sources.prefect.names import Cache
-from gateway.sources.prefect.paging import instant
 from gateway.sources.prefect.report import Report
 from gateway.sources.prefect.waits import Waits
 from gateway.transition import Obj, Transition

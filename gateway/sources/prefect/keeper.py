@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from gateway.compile import Ruleset
 from gateway.errors import PayloadError, SourceError, StoreClosedError, StoreError
 from gateway.sources.prefect.filters import HEARTBEAT
+from gateway.sources.prefect.instants import occurred_at
 from gateway.sources.prefect.known import FIRST, Known
 from gateway.sources.prefect.mapping import SOURCE, transition_of
-from gateway.sources.prefect.paging import occurred_at
 from gateway.sources.prefect.report import Way
 from gateway.sources.prefect.waits import Waits
 from gateway.store.arrivals import LONGEST_EVENT

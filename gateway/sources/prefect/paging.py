@@ -7,11 +7,12 @@ each question asks from the last instant of the answer before.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gateway.sources.prefect.api import LARGEST_PAGE, Api, Page, TooLargeError
 from gateway.sources.prefect.filters import changes
+from gateway.sources.prefect.instants import latest
 
 
 async def pages(api: Api, since: datetime) -> AsyncIterator[Sequence[Any]]:
@@ -39,22 +40,3 @@ async def _ask(api: Api, since: datetime) -> Page:
             if limit == 1:
                 raise
             limit = max(1, limit // 7)
-
-
-def latest(events: Sequence[Any]) -> datetime | None:
-    """When the last of ``events`` occurred, as far as they tell."""
-    return max((at for event in events if (at := occurred_at(event)) is not None), default=None)
-
-
-def occurred_at(event: Any) -> datetime | None:
-    """When ``event`` occurred; ``None`` if it does not tell."""
-    return instant(event.get("occurred")) if isinstance(event, dict) else None
-
-
-def instant(text: object) -> datetime | None:
-    """The time that ``text`` tells; ``None`` if it tells none."""
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

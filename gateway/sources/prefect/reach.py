@@ -34,6 +34,29 @@ class Look:
     at: float
 
 
+@dataclass(slots=True, eq=False)
+class _Stretch:
+    """A stretch in which events may come late: from where on, when it is to be looked at, how often it was."""
+
+    start: datetime
+    looks: list[float] | None = None
+    looked: int = 0
+
+    def is_due(self, at: float) -> bool:
+        return self.looks is None or self.looks[0] <= at
+
+    def note_look(self, at: float, overlap: timedelta) -> None:
+        if self.looks is None:
+            self.looks = [at + part * overlap.total_seconds() for part in LOOKS]
+        self.looks = [one for one in self.looks if one > at]
+        self.looked += 1
+
+    @property
+    def is_for_history(self) -> bool:
+        """Whether the last look was the one after which what the server has lost is looked for."""
+        return self.looked == HISTORY_LOOK or (not self.looks and self.looked < HISTORY_LOOK)
+
+
 class Reach:
     """Where to read from.
 
@@ -55,26 +78,24 @@ class Reach:
     ) -> None:
         self.position, self._overlap, self._max_age = position, overlap, max_age
         self._floor = max(position - overlap, beginning or position - overlap)
-        self._unsettled: datetime | None = position
-        self._looks: list[float] | None = None
-        self._looked = 0
+        self._unsettled = [_Stretch(position)]
+        self._looking: list[_Stretch] = []
         self._next_long = 0.0
 
     @property
     def kept(self) -> datetime:
         """What to note as read: a process that starts there misses nothing."""
-        return self.position if self._unsettled is None else self._unsettled
+        return min((stretch.start for stretch in self._unsettled), default=self.position)
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing is expected to come late."""
-        return self._unsettled is None
+        return not self._unsettled
 
     def broke(self) -> None:
         """Something went wrong: what happens from the position on may be told late."""
-        if self._unsettled is None:
-            self._unsettled = self.position
-        self._looks, self._looked = None, 0
+        if not self._unsettled or self._unsettled[-1].looks is not None:
+            self._unsettled.append(_Stretch(self.position))
 
     def look(self, now: datetime, at: float) -> Look:
         """What to read next.
@@ -84,8 +105,10 @@ class Reach:
             at: seconds of a steady clock.
         """
         earliest = self.earliest(now)
-        if self._unsettled is not None and (self._looks is None or self._looks[0] <= at):
-            return Look("unsettled", max(self._unsettled - self._overlap, earliest), now, at)
+        self._looking = [stretch for stretch in self._unsettled if stretch.is_due(at)]
+        if self._looking:
+            since = min(stretch.start for stretch in self._looking) - self._overlap
+            return Look("unsettled", max(since, earliest), now, at)
         if self._next_long <= at:
             return Look("long", max(self.position - 2 * self._overlap, earliest), now, at)
         return Look("short", max(self.position - SHORTEST_OVERLAP, earliest), now, at)
@@ -109,14 +132,7 @@ class Reach:
             self._next_long = look.at + self._overlap.total_seconds()
         idle = look.now - min(self._overlap, self._max_age / 2)
         self.position = max(self.position, min(last or self.position, look.now), idle)
-        return look.kind == "unsettled" and self._settle(look.at)
-
-    def _settle(self, at: float) -> bool:
-        if self._looks is None:
-            self._looks = [at + part * self._overlap.total_seconds() for part in LOOKS]
-        while self._looks and self._looks[0] <= at:
-            self._looks.pop(0)
-        self._looked += 1
-        if not self._looks:
-            self._unsettled = None
-        return self._looked == HISTORY_LOOK or (self._unsettled is None and self._looked < HISTORY_LOOK)
+        for stretch in self._looking:
+            stretch.note_look(look.at, self._overlap)
+        self._unsettled = [stretch for stretch in self._unsettled if stretch.looks != []]
+        return any(stretch.is_for_history for stretch in self._looking)

@@ -16,10 +16,10 @@ from gateway.errors import PayloadError
 from gateway.sources.prefect.api import Api, Json
 from gateway.sources.prefect.gaps import RunKind
 from gateway.sources.prefect.history import transitions_of
+from gateway.sources.prefect.instants import instant
 from gateway.sources.prefect.keeper import Keeper
 from gateway.sources.prefect.known import FIRST
 from gateway.sources.prefect.names import Names
-from gateway.sources.prefect.paging import instant
 from gateway.transition import Kind, Transition
 
 log = logging.getLogger("gateway.prefect")

@@ -18,15 +18,16 @@ from gateway.compile import PrefectServer
 from gateway.config.duration import format_roughly
 from gateway.delivery.notice import Notice, Notify
 from gateway.errors import SourceError, StoreClosedError, StoreError
-from gateway.sources.prefect.api import Api
+from gateway.sources.prefect.api import Api, ApiError
 from gateway.sources.prefect.contact import Contact
 from gateway.sources.prefect.details import Details
 from gateway.sources.prefect.filters import changes
 from gateway.sources.prefect.gaps import Gap, Gaps, RunKind, made_at
+from gateway.sources.prefect.instants import latest
 from gateway.sources.prefect.keeper import Keeper, Sink
 from gateway.sources.prefect.mapping import SOURCE
 from gateway.sources.prefect.names import Names
-from gateway.sources.prefect.paging import latest, pages
+from gateway.sources.prefect.paging import pages
 from gateway.sources.prefect.reach import Look, Reach
 from gateway.sources.prefect.recovery import Recovery
 from gateway.sources.prefect.report import Report
@@ -47,7 +48,7 @@ PAGES_AT_A_TIME = 8
 SHORTEST_PAUSE = 1.0
 """Seconds between two sweeps, however much the next one is wanted; and no less than the last one took."""
 
-EVENTS_AT_A_TIME = 500
+EVENTS_AT_A_TIME = 250
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
 
 VIGIL_SECONDS = 5.0
@@ -226,6 +227,11 @@ class Session:
         try:
             await work
         except SourceError as error:
+            if (
+                isinstance(error, ApiError) and error.is_final
+            ):  # to ask again and again would hold the position for ever
+                log.error("what the server may have lost cannot be looked for", extra={"error": str(error)})
+                return
             self._note_trouble(error)
             self._reach.broke()
 
@@ -315,7 +321,10 @@ class Session:
                     is_seeded = True
                 for transition in await self._search.lost(self._api.now()):
                     await self._keeper.keep_transitions([transition], "heartbeats")
-            except SourceError:
+            except SourceError as error:
+                if isinstance(error, ApiError) and error.is_final:
+                    log.error("runs that are lost cannot be found", extra={"error": str(error)})
+                    return
                 self._vigil.put_off(self._api.now() + self._written.lost_after)
             await asyncio.sleep(min(VIGIL_SECONDS, self._written.lost_after.total_seconds() / 4))
 

@@ -18,8 +18,8 @@ from gateway.config.duration import format_roughly
 from gateway.errors import PayloadError
 from gateway.sources.prefect.api import Api, Json
 from gateway.sources.prefect.filters import heartbeats
+from gateway.sources.prefect.instants import instant, occurred_at
 from gateway.sources.prefect.names import Names
-from gateway.sources.prefect.paging import instant, occurred_at
 from gateway.sources.prefect.recovery import told_by
 from gateway.states import Lost
 from gateway.transition import Transition

@@ -103,6 +103,18 @@ def test_a_breakdown_makes_unsettled_what_follows_the_position_until_some_time_a
     assert bed.sweep(bed.now) == ("unsettled", broke_at - OVERLAP, True)
 
 
+def test_breakdowns_that_follow_each_other_quickly_hold_the_position_no_longer_than_one() -> None:
+    bed = Bed()
+    bed.settle()
+    for _ in range(60):  # the connection breaks every half a minute, for half an hour
+        bed.reach.broke()
+        for _ in range(6):
+            bed.sweep(bed.now)
+            bed.at += 5
+
+    assert bed.now - bed.reach.kept <= OVERLAP + seconds(40)
+
+
 def test_what_is_older_than_max_age_is_left_out_and_how_much_is_known() -> None:
     bed = Bed(position=START - timedelta(hours=10))
 

@@ -91,7 +91,7 @@ def test_whoever_finds_out_tells_the_same() -> None:
         (Answers("COMPLETED", (0, 3)), "it has ended"),
         (Answers("RUNNING", ()), "it never sent a heartbeat: they may be switched off"),
         (Answers("RUNNING", (0, 3, 19)), "the server has heard of it, the stream did not tell"),
-        (Answers("RUNNING", (0, 15)), "its heartbeats are a quarter of an hour apart"),
+        (Answers("RUNNING", (-20, 0)), "its heartbeats are twenty minutes apart"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
