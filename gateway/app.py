@@ -283,7 +283,7 @@ class Gateway:
         return answer
 
     def _tell_kept(self, transitions: Sequence[Transition], done: Future[Any]) -> None:
-        if done.exception() is None:
+        if _went_well(done):
             accepted = done.result()
             self.observers.tell(Kept(transitions, accepted if isinstance(accepted, tuple) else (accepted,)))
 
@@ -335,7 +335,7 @@ class Gateway:
         return transition, [replace(one, required=False) if one.required else one for one in notifications]
 
     def _send_kept(self, kept: Future[tuple[Accepted, ...]]) -> None:
-        if kept.exception() is None:
+        if _went_well(kept):
             self._dispatcher.hand_over(one for accepted in kept.result() for one in accepted.claimed)
 
     def emit(self, transition: Transition, handlers: Sequence[Handler]) -> Accepted:
@@ -706,6 +706,11 @@ def _runtimes(ruleset: Ruleset) -> dict[str, ChannelRuntime]:
         )
         for name, built in ruleset.destinations.items()
     }
+
+
+def _went_well(done: Future[Any]) -> bool:
+    """Whether there is a result; a source that is followed no more takes back what the store has not begun with."""
+    return not done.cancelled() and done.exception() is None
 
 
 def _retention(ruleset: Ruleset) -> Retention:

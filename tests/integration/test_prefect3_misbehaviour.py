@@ -126,6 +126,23 @@ def test_an_event_that_is_not_understood_is_kept_once_and_holds_up_nobody(
     assert refused.source == SOURCE
 
 
+def test_an_event_that_is_not_understood_is_kept_once_however_often_the_following_begins(
+    server, follow, tmp_path, caplog
+) -> None:
+    caplog.set_level("INFO", "gateway.prefect")
+    gateway = follow(server)
+    until(lambda: has_begun(gateway))
+    server.add(event(resource="none"), event())
+    until(lambda: len(told(tmp_path / "config")) == 1)
+
+    (tmp_path / "config" / "gateway.toml").write_text(FAILED + source(server.api, sweep="200ms"))
+    until(lambda: "Prefect is followed from where it was left" in caplog.text)
+    server.add(event())
+    until(lambda: len(told(tmp_path / "config")) == 2)
+
+    assert len(gateway.store.refused(limit=10)) == 1
+
+
 def test_a_message_of_the_stream_that_is_no_event_breaks_nothing(server, follow, tmp_path) -> None:
     gateway = follow(server)
     until(lambda: is_connected(gateway))

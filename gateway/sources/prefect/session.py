@@ -124,6 +124,7 @@ class Session:
             try:
                 await self._api.events(changes(datetime.now(UTC)), 1)
                 position, beginning = await asyncio.to_thread(self._positions)
+                await asyncio.to_thread(self._recall_refused)
                 self._note_contact()
                 return position, beginning
             except StoreClosedError:
@@ -135,6 +136,13 @@ class Session:
     def _positions(self) -> tuple[datetime | None, datetime | None]:
         position, beginning = self._sink.store.position(SOURCE), self._sink.store.position(BEGINNING)
         return None if position is None else position.until, None if beginning is None else beginning.until
+
+    def _recall_refused(self) -> None:
+        """Know what was not understood before: the overlap would have it told again at every start."""
+        before: int | None = None
+        while found := self._sink.store.refused(before=before):
+            self._keeper.recall(found)
+            before = found[-1].id
 
     # the sweep
 
