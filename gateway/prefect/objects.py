@@ -86,7 +86,7 @@ def _known_to_server(run: object, state: object) -> object:
 
 
 def _is_cancelling(state: object) -> bool:
-    return _state(state).values["type"] == "CANCELLING"
+    return _state(state).text("type") == "CANCELLING"
 
 
 def _step(written: Part) -> Step:

@@ -269,7 +269,7 @@ def test_a_run_that_is_cancelled_and_one_that_is_killed_are_told_by_whoever_serv
             run: int(first(lambda at=tmp_path / run: at.exists() and at.read_text())) for run in (cancelled, killed)
         }
         server.ask("POST", f"/flow_runs/{cancelled}/set_state", json={"state": {"type": "CANCELLING"}})
-        os.kill(pids[killed], signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         lines = first(lambda: len(lines := told.read_text().splitlines()) == 4 and lines)
     finally:
         os.killpg(serving.pid, signal.SIGKILL)
