@@ -715,8 +715,9 @@ def _went_well(done: Future[Any]) -> bool:
 
 def _retention(ruleset: Ruleset) -> Retention:
     """How long rows are kept; those of a source that we read again and again, until it can tell nothing twice."""
-    written, reads = ruleset.config.store, ruleset.config.source.prefect is not None
-    return Retention(written.keep, max(written.keep_unmatched, REMEMBERED) if reads else written.keep_unmatched)
+    written, prefect = ruleset.config.store, ruleset.config.source.prefect
+    again = timedelta() if prefect is None else max(REMEMBERED, prefect.max_age + 2 * prefect.overlap)
+    return Retention(max(written.keep, again), max(written.keep_unmatched, again))
 
 
 def _failure(delivery: Delivery, outcome: Outcome) -> str:

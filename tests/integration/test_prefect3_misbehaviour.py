@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, _retention
 from gateway.compile import PrefectServer
 from gateway.config.models import PrefectConfig
 from gateway.observe import Metrics
@@ -244,6 +244,16 @@ def test_errors_of_the_server_are_got_over_and_told_once(server, follow, tmp_pat
     until(lambda: len(told(tmp_path / "config")) == 1)
 
     assert [record.levelname for record in caplog.records if record.name == "gateway.prefect"] == ["WARNING"] * 2
+
+
+def test_what_may_be_read_again_is_kept_however_little_the_store_is_to_keep(server, write, opened, tmp_path) -> None:
+    folder = write(FAILED + source(server.api, max_age="3h", overlap="10m"))
+    store = next(file for file in folder.iterdir() if "[store]" in file.read_text())
+    store.write_text(store.read_text().replace("[store]", '[store]\nkeep = "1m"\nkeep_unmatched = "0"'))
+
+    retention = _retention(opened(folder).ruleset)
+
+    assert retention.ended == retention.unmatched == timedelta(hours=3, minutes=20)
 
 
 def test_a_token_against_forged_requests_is_got_and_renewed_when_it_is_refused(server, follow, tmp_path) -> None:
