@@ -168,15 +168,25 @@ def test_what_is_too_large_for_the_stream_comes_from_the_history_and_the_stream_
     until(lambda: len(told(tmp_path / "config")) == 2)
 
 
-def test_a_server_without_a_stream_is_followed_by_its_history(server, follow, tmp_path) -> None:
+def test_a_server_without_a_stream_is_followed_by_its_history_and_it_is_said_once(
+    server, follow, tmp_path, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr("gateway.sources.prefect.waits.FIRST_SECONDS", 0.05)
     server.streams = False
     gateway = follow(server)
     until(lambda: has_begun(gateway))
 
     server.add(event())
     until(lambda: len(told(tmp_path / "config")) == 1)
-
     assert gateway.following().told == {"sweep": 1}
+
+    until(lambda: "there is no stream of events; all comes with the sweep" in caplog.text)
+    server.streams = True
+    until(lambda: is_connected(gateway))
+    assert [record.message for record in caplog.records if record.name == "gateway.prefect"] == [
+        "there is no stream of events; all comes with the sweep, later",
+        "the stream of events is open again",
+    ]
 
 
 def test_an_event_that_another_follows_and_the_stream_left_out_is_read_at_once(server, follow, tmp_path) -> None:
@@ -314,6 +324,20 @@ def test_a_failure_of_the_api_delays_what_needs_details_and_nothing_else(server,
     until(lambda: len(sent.messages) == 1)
 
     assert sent.messages[0].body == "globex: 14:31:50 ERROR no table"
+
+
+def test_details_of_a_form_that_nobody_foresaw_hold_up_nobody(server, follow, tmp_path, sent) -> None:
+    gateway = follow(server, FAILED.replace("{{ flow.name }}", "{{ flow.parameters.customer | default('none') }}"))
+    until(lambda: has_begun(gateway))
+    failed = event()
+    run_id = failed["resource"]["prefect.resource.id"].removeprefix("prefect.flow-run.")
+    server.runs[run_id] = {"id": run_id, "empirical_policy": ["of a list"]}
+
+    server.add(failed)
+    until(lambda: len(sent.messages) == 1)
+
+    assert sent.messages[0].body == "none failed"
+    assert gateway.following().undetailed == 1
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ SHORTEST_PAUSE = 1.0
 EVENTS_AT_A_TIME = 250
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
 
+MOST_CLOSED = 5
+"""So often, one after the other, the stream may break before it is said aloud: within some ten seconds."""
+
 VIGIL_SECONDS = 5.0
 """How often silent runs are looked for, at most; more often where runs may be silent for less than that."""
 
@@ -73,7 +76,8 @@ class Session:
         self._server, self._written, self._sink = server, server.written, sink
         self._report, self._notify, self._is_first = report, notify, is_first
         self._began_at = began_at
-        self._left_out = False
+        self._left_out = self._is_deaf = False
+        self._closed_streams = 0
         self._contact = Contact(server.shown, notify)
         self._hurry, self._answers = asyncio.Event(), asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
@@ -266,11 +270,25 @@ class Session:
             try:
                 await self._listen(waits)
             except SourceError as error:
-                log.info("the stream of events broke and is opened again", extra={"error": str(error)})
+                self._note_closed(error)
             if self._report.connected:
                 self._report.connected = False
                 self._reach.broke()
             await _pause(self._answers, waits.next())
+
+    def _note_closed(self, error: SourceError) -> None:
+        """Say aloud, once, that only the stream cannot be read; what else is wrong is said of the server as a whole."""
+        self._closed_streams += 1
+        if self._closed_streams >= MOST_CLOSED and not self._is_deaf and not self._contact.has_trouble:
+            self._is_deaf = True
+            log.warning("there is no stream of events; all comes with the sweep, later", extra={"error": str(error)})
+        else:
+            log.info("the stream of events broke and is opened again", extra={"error": str(error)})
+
+    def _note_open(self) -> None:
+        if self._is_deaf:
+            log.warning("the stream of events is open again")
+        self._closed_streams, self._is_deaf = 0, False
 
     async def _listen(self, waits: Waits) -> None:
         """Read the stream until it ends, and keep all that was read."""
@@ -295,6 +313,7 @@ class Session:
                 await queue.put(message)
             else:
                 self._report.connected = True
+                self._note_open()
                 waits.reset()
                 self._reach.broke()
                 self._hurry.set()
