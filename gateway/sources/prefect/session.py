@@ -51,6 +51,9 @@ SHORTEST_PAUSE = 1.0
 EVENTS_AT_A_TIME = 250
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
 
+LONGEST_STEP = timedelta(seconds=30)
+"""The position is noted when it has moved so far, or a quarter of the overlap: an idle gateway hardly writes."""
+
 MOST_CLOSED = 5
 """So often, one after the other, the stream may break before it is said aloud: within some ten seconds."""
 
@@ -78,6 +81,7 @@ class Session:
         self._began_at = began_at
         self._left_out = self._is_deaf = False
         self._closed_streams = 0
+        self._noted: datetime | None = None
         self._contact = Contact(server.shown, notify)
         self._hurry, self._answers = asyncio.Event(), asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
@@ -211,10 +215,15 @@ class Session:
         self._notify(Notice("source_left_out", SOURCE, text))
 
     async def _advance(self) -> None:
-        if self._chores or self._reach.kept == self._report.position:
+        """Note how far everything is read; not at each sweep: what is noted later is read once more after a start."""
+        kept = self._reach.kept
+        if self._chores or kept == self._report.position:
             return
-        if await self._note(Position(SOURCE, self._reach.kept)):
-            self._report.position = self._reach.kept
+        if self._noted is None or kept - self._noted >= min(LONGEST_STEP, self._written.overlap / 4):
+            if not await self._note(Position(SOURCE, kept)):
+                return
+            self._noted = kept
+        self._report.position = kept
 
     async def _note(self, position: Position) -> bool:
         """Write a position down, if the store takes it."""
