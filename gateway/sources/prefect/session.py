@@ -355,7 +355,8 @@ class Session:
                     await self._search.seed()
                     self._vigil.put_off(self._api.now() + self._written.overlap)
                     is_seeded = True
-                for transition in await self._search.lost(self._api.now()):
+                now = self._api.now()
+                for transition in await self._search.lost(now, self._reach.earliest(now)):
                     await self._keeper.keep_transitions([transition], "heartbeats")
             except SourceError as error:
                 if isinstance(error, ApiError) and error.is_final:
