@@ -326,6 +326,20 @@ def test_a_failure_of_the_api_delays_what_needs_details_and_nothing_else(server,
     assert sent.messages[0].body == "globex: 14:31:50 ERROR no table"
 
 
+def test_what_waits_for_details_holds_up_nothing_that_is_streamed_after_it(server, follow, tmp_path) -> None:
+    gateway = follow(server, DETAILED, sweep="1h")
+    until(lambda: is_connected(gateway))
+    until(lambda: gateway.following().sweeps["ok"] >= 2)  # the last one for an hour
+    server.broken = {"flow_runs/"}
+    late = json.loads((Path(__file__).parents[1] / "samples/prefect3/event.flow-run.Late.json").read_text())
+
+    server.add(event(), streamed=True)
+    until(lambda: any(path.startswith("/api/flow_runs/") for _, path in server.asked))
+    server.add(late | {"id": str(uuid4()), "occurred": now().isoformat(), "follows": None}, streamed=True)
+
+    until(lambda: len(told(tmp_path / "config")) == 1, 5)
+
+
 def test_details_of_a_form_that_nobody_foresaw_hold_up_nobody(server, follow, tmp_path, sent) -> None:
     gateway = follow(server, FAILED.replace("{{ flow.name }}", "{{ flow.parameters.customer | default('none') }}"))
     until(lambda: has_begun(gateway))

@@ -51,6 +51,9 @@ SHORTEST_PAUSE = 1.0
 EVENTS_AT_A_TIME = 250
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
 
+BATCHES_AT_A_TIME = 8
+"""So many of these are on their way into the store; the stream is read on when there are fewer."""
+
 LONGEST_STEP = timedelta(seconds=30)
 """The position is noted when it has moved so far, or a quarter of the overlap: an idle gateway hardly writes."""
 
@@ -328,10 +331,26 @@ class Session:
                 self._hurry.set()
 
     async def _keep_streamed(self, queue: asyncio.Queue[str | bytes]) -> None:
-        while True:
-            messages = [await queue.get()]
-            while len(messages) < EVENTS_AT_A_TIME and not queue.empty():
-                messages.append(queue.get_nowait())
+        """Keep what is read. What waits for details holds up nobody behind it, unless there is too much of it."""
+        keeping: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                messages = [await queue.get()]
+                while len(messages) < EVENTS_AT_A_TIME and not queue.empty():
+                    messages.append(queue.get_nowait())
+                keeping.add(asyncio.create_task(self._keep_messages(messages, queue)))
+                if len(keeping) >= BATCHES_AT_A_TIME:
+                    await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+                done = {one for one in keeping if one.done()}
+                keeping -= done
+                _raise_first(done)
+        finally:
+            for one in keeping:
+                one.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
+
+    async def _keep_messages(self, messages: Sequence[str | bytes], queue: asyncio.Queue[str | bytes]) -> None:
+        try:
             events = []
             for message in messages:
                 try:
@@ -339,6 +358,7 @@ class Session:
                 except (ValueError, RecursionError):
                     await self._keeper.keep_text(message, "a message of the stream that holds no event")
             await self._keeper.keep(events, "stream")
+        finally:
             for _ in messages:
                 queue.task_done()
 
