@@ -333,8 +333,10 @@ def test_what_waits_for_details_holds_up_nothing_that_is_streamed_after_it(serve
     server.broken = {"flow_runs/"}
     late = json.loads((Path(__file__).parents[1] / "samples/prefect3/event.flow-run.Late.json").read_text())
 
-    server.add(event(), streamed=True)
-    until(lambda: any(path.startswith("/api/flow_runs/") for _, path in server.asked))
+    failed = event()
+    run_id = failed["resource"]["prefect.resource.id"].removeprefix("prefect.flow-run.")
+    server.add(failed, streamed=True)
+    until(lambda: ("GET", f"/api/flow_runs/{run_id}") in server.asked)
     server.add(late | {"id": str(uuid4()), "occurred": now().isoformat(), "follows": None}, streamed=True)
 
     until(lambda: len(told(tmp_path / "config")) == 1, 5)
