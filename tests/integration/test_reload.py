@@ -144,7 +144,6 @@ def test_an_edited_secret_file_of_a_source_is_told(write, opened, tmp_path: Path
     assert gateway.ruleset.prefect is not None and gateway.ruleset.prefect.auth == "admin:two"
 
 
-
 def test_an_edited_template_file_takes_effect(write, opened, sent, tmp_path: Path, until) -> None:
     templates = tmp_path / "templates"
     templates.mkdir()
