@@ -118,9 +118,12 @@ class Api:
             status, text = await self._call(method, path, query, body)
         if status != 200:
             raise ApiError(self._complaint(status, path, text), status)
+        return self._parsed(text)
+
+    def _parsed(self, text: bytes) -> Any:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ApiError(f"what answers at {self.server.shown} is not the API of Prefect 3: {_RIGHT_API}") from None
 
     async def _call(self, method: str, path: str, query: Mapping[str, str] | None, body: Any) -> tuple[int, bytes]:
@@ -141,7 +144,7 @@ class Api:
             if self._token != refused:
                 return
             status, text = await self._call("GET", "/csrf-token", {"client": self._name}, None)
-            token = _object(json.loads(text)).get("token") if status == 200 else None
+            token = _object(self._parsed(text)).get("token") if status == 200 else None
             if not isinstance(token, str):
                 raise ApiError(self._complaint(status, "/csrf-token", text), status)
             self._token = token
