@@ -286,7 +286,7 @@ class Gateway:
         return answer
 
     def _tell_kept(self, transitions: Sequence[Transition], done: Future[Any]) -> None:
-        if done.exception() is None:
+        if _went_well(done):
             accepted = done.result()
             self.observers.tell(Kept(transitions, accepted if isinstance(accepted, tuple) else (accepted,)))
 
@@ -341,7 +341,7 @@ class Gateway:
         return transition, [replace(one, required=False) if one.required else one for one in notifications]
 
     def _send_kept(self, kept: Future[tuple[Accepted, ...]]) -> None:
-        if kept.exception() is None:
+        if _went_well(kept):
             self._dispatcher.hand_over(one for accepted in kept.result() for one in accepted.claimed)
 
     def emit(self, transition: Transition, handlers: Sequence[Handler]) -> Accepted:
@@ -714,10 +714,16 @@ def _runtimes(ruleset: Ruleset) -> dict[str, ChannelRuntime]:
     }
 
 
+def _went_well(done: Future[Any]) -> bool:
+    """Whether there is a result; a source that is followed no more takes back what the store has not begun with."""
+    return not done.cancelled() and done.exception() is None
+
+
 def _retention(ruleset: Ruleset) -> Retention:
     """How long rows are kept; those of a source that we read again and again, until it can tell nothing twice."""
-    written, reads = ruleset.config.store, ruleset.config.source.prefect is not None
-    return Retention(written.keep, max(written.keep_unmatched, REMEMBERED) if reads else written.keep_unmatched)
+    written, prefect = ruleset.config.store, ruleset.config.source.prefect
+    again = timedelta() if prefect is None else max(REMEMBERED, prefect.max_age + 2 * prefect.overlap)
+    return Retention(max(written.keep, again), max(written.keep_unmatched, again))
 
 
 def _failure(delivery: Delivery, outcome: Outcome) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from gateway import channels
 from gateway.channels.base import Channel
@@ -137,9 +137,9 @@ class PrefectServer:
 
     Attributes:
         written: what the configuration says.
-        api: the address of the API, without a ``/`` at its end; it may hold a password.
+        api: the address of the API, without user and password, and without a ``/`` at its end.
         ui: the address of the server's pages.
-        auth: ``user:password``, or ``""``.
+        auth: ``user:password``, of its own or out of the address; or ``""``.
         key: the API key, or ``""``.
     """
 
@@ -285,6 +285,12 @@ def _is_usable(address: str) -> bool:
 def _shown(address: str) -> str:
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _credentials_in(address: str) -> str:
+    """User and password that stand in an address, as ``user:password``; ``""`` if none do."""
+    inside, at, _ = urlsplit(address).netloc.rpartition("@")
+    return ":".join(map(unquote, inside.partition(":")[::2])) if at else ""
 
 
 def _pages_of(api: str) -> str:
@@ -530,11 +536,15 @@ class _Compilation:
             self.error((*_PREFECT, "auth"), "must be user and password as 'user:password'")
         if api is None or ui is None or auth is None or key is None:
             return None
-        return PrefectServer(written, api, ui or _pages_of(_shown(api)), auth, key)
+        if (inside := _credentials_in(api)) and (auth or key):
+            self.error((*_PREFECT, "api"), "has user and password, and so has 'auth' or 'key': give one of them")
+        api = _shown(api)
+        return PrefectServer(written, api, _shown(ui) or _pages_of(api), auth or inside, key)
 
     def _check_extra(self) -> None:
         if missing := [name for name in ("httpx", "websockets") if find_spec(name) is None]:
-            self.error(_PREFECT, f"needs {' and '.join(missing)}: install the extra, pip install 'gateway[prefect]'")
+            install = f"pip install {' '.join(missing)} (the extra 'prefect' has them)"
+            self.error(_PREFECT, f"needs packages that are not installed: {install}")
 
     def _address(self, key: str, written: Url | None) -> str | None:
         """The web address at ``key`` of the source, ``""`` if there is none, ``None`` if it is wrong."""

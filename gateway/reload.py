@@ -201,7 +201,15 @@ def describe(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
         *_named("handler", _by_name(old), _by_name(new), _new_templates(before, after)),
         *_order(old, new),
         *_tables(old, new),
+        *_source(before, after),
     )
+
+
+def _source(before: Ruleset, after: Ruleset) -> Iterator[str]:
+    """The Prefect server whose declaration stayed and whose secret changed."""
+    old, new = before.prefect, after.prefect
+    if old is not None and new is not None and old.written == new.written and old != new:
+        yield "[source.prefect]: its secret changed"
 
 
 def _by_name(config: Config) -> dict[str, Table]:

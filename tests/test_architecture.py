@@ -109,3 +109,24 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"pydantic", "jinja2", "sqlalchemy", "apprise", "requests", "watchfiles", "typer"} & set(loaded)
+
+
+def test_the_command_needs_nothing_that_only_extras_bring() -> None:
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys('airflow dagster httpx psycopg re2 websockets'.split()))\n"
+        "from gateway.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", script, "check", "--config", str(PACKAGE.parent / "config")]
+
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent)
+
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_command_says_where_it_belongs_when_only_the_package_itself_is_installed() -> None:
+    script = "import sys; sys.modules['typer'] = None\nfrom gateway.cli import main; main(['check'])"
+
+    started = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=PACKAGE.parent)
+
+    assert started.returncode == 1
+    assert started.stderr.startswith("error: typer is not installed. What was installed with --no-deps is enough")

@@ -24,7 +24,8 @@ from gateway.config import Sources, load
 from gateway.sources.payload import parse_transition
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+EXAMPLES = (ROOT / "examples").rglob("README.md")
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *EXAMPLES])
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
 REFERENCE = re.compile(r"\{ *(?:env|file) *= *\"[^\"]*\" *\}")
@@ -251,6 +252,13 @@ def anchors(page: Path) -> set[str]:
     """The names under which GitHub offers a page's headings."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_nobody_is_told_to_install_what_an_index_has_under_this_name() -> None:
+    texts = [*PAGES, *(ROOT / "gateway").rglob("*.py"), *(ROOT / "examples").rglob("*.*")]
+    by_name = re.compile(r"pip install[^\n`]*[\s'\"]gateway(\[|['\"\s`]|$)", re.MULTILINE)
+
+    assert [path for path in texts if path.is_file() and by_name.search(path.read_text(errors="ignore"))] == []
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:

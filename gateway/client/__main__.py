@@ -1,4 +1,4 @@
-"""``python -m gateway.client drain``: send what processes that are gone have left, and say what is left then."""
+"""Send what processes that are gone have left, and say what is left then: ``python -m gateway.client drain``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ POLL_SECONDS = 0.1
 
 def main() -> int:
     """The exit status: 0 if nothing waits any longer, 1 if something does, 2 if it cannot be tried."""
-    parser = argparse.ArgumentParser(prog="python -m gateway.client", description=__doc__)
-    parser.add_argument("command", choices=["drain"])
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.client", description="Send what processes that are gone have left in the spool."
+    )
+    parser.add_argument("command", choices=["drain"], help="the one there is; exits with 1 if something still waits")
     parser.add_argument("--url", help="the gateway's address; GATEWAY_URL unless given")
     parser.add_argument("--spool", help="the folder in which transitions wait; GATEWAY_SPOOL unless given")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds; 60 unless given")
@@ -27,7 +29,8 @@ def main() -> int:
         return 2
     with client:
         left = drained(client, given.timeout)
-        sys.stdout.write(f"{left} files wait in {client.folder}\n" if left else f"nothing waits in {client.folder}\n")
+        files = {0: "nothing waits", 1: "1 file waits"}.get(left, f"{left} files wait")
+        sys.stdout.write(f"{files} in {client.folder}\n")
     return 1 if left else 0
 
 

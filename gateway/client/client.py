@@ -120,7 +120,7 @@ class Client:
         except OSError as error:
             self._hold(lines, len(transitions), error)
         if self._closed:
-            log.warning("the client is closed: transitions wait for the next one", extra={"folder": self.folder})
+            log.warning("the client is closed: transitions wait in %s for the next one", self.folder)
             return
         if os.getpid() not in self._ends:
             self._end_with_the_process()
@@ -132,12 +132,12 @@ class Client:
             self._lose(count, error)
         elif self._trouble != _said(error):
             self._trouble = _said(error)
-            log.warning("transitions are held in memory: the spool does not take them", extra={"error": self._trouble})
+            log.warning("transitions are held in memory, the spool does not take them: %s", self._trouble)
 
     def _lose(self, count: int, error: OSError) -> None:
         before, self._lost = self._lost, self._lost + count
         if before.bit_length() != self._lost.bit_length():  # not one line for each of many
-            log.error("transitions were lost: the spool is full", extra={"lost": self._lost, "error": _said(error)})
+            log.error("%s transitions were lost, the spool does not take them: %s", self._lost, _said(error))
 
     def _known_token(self) -> str:
         if self._token is not None:

@@ -203,7 +203,7 @@ class Sender:
             except LaterError as error:
                 return self._postponed(error.later)
             except Exception:
-                log.exception("transitions could not be sent, and wait", extra={"url": self._url})
+                log.exception("transitions could not be sent to %s, and wait", self._url)
                 return self._postponed(Later("an error of the client"))
             return LOOK_SECONDS
 
@@ -293,7 +293,7 @@ class Sender:
             self._offer(lines[middle:])
         elif slim := slimmed(lines[0]):
             self._offer([slim])
-            log.warning("a transition is too large to be sent whole", extra={"url": self._url, "error": apart.why})
+            log.warning("a transition is too large to be sent whole to %s: %s", self._url, apart.why)
         elif apart.is_gateways:
             self._reject(lines[0], [apart.why])
         else:
@@ -317,7 +317,7 @@ class Sender:
             raise error
         for line in found:
             if (slim := slimmed(line)) and self._passes([slim]):
-                log.warning("a transition could not be sent whole", extra={"url": self._url, "error": error.later.why})
+                log.warning("a transition could not be sent whole to %s: %s", self._url, error.later.why)
             else:
                 self._reject(line, [f"it fails at the gateway, which takes others: {error.later.why}"])
 
@@ -352,7 +352,7 @@ class Sender:
         if later.why != self._trouble:
             self._trouble = later.why
             level = logging.ERROR if later.for_somebody else logging.WARNING
-            log.log(level, "transitions wait for the gateway", extra={"url": self._url, "error": later.why})
+            log.log(level, "transitions wait for the gateway at %s: %s", self._url, later.why)
         return pause(self._failures, later.wait, random())
 
     def _recovered(self) -> None:
@@ -360,7 +360,7 @@ class Sender:
         self._taken += 1
         if self._trouble:
             self._trouble = ""
-            log.info("the gateway takes transitions again", extra={"url": self._url})
+            log.info("the gateway at %s takes transitions again", self._url)
 
     def _tell_progress(self) -> None:
         with self._progress:

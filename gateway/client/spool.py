@@ -175,7 +175,7 @@ class Spool:
         except OSError:
             kept = False
         where = str(self.folder / REJECTED) if kept else "nowhere: there is no room"
-        log.error("the gateway does not take a transition", extra={"complaints": list(complaints), "kept_in": where})
+        log.error("the gateway does not take a transition, kept in %s: %s", where, "; ".join(complaints))
 
     def _put_aside(self, entry: bytes) -> bool:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -125,6 +125,8 @@ def _complaint(detail: ErrorDetails) -> Complaint:
             return Complaint(_without_tag(path), f"must be at least {context['ge']}")
         case "less_than_equal":
             return Complaint(_without_tag(path), f"must be at most {context['le']}")
+    if path[:2] == ("source", "cloudevents") and len(path) == 3:
+        return Complaint(path, "stands in a table with a name: [source.cloudevents.NAME]", about_key=True)
     example = _EXAMPLES.get(context.get("class_name", ""))
     expected = f"{_EXPECTED[kind]} {example}" if example else _EXPECTED[kind]
     return Complaint(_without_tag(path), f"{expected}, not {_kind_of(value)}")

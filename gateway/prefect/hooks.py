@@ -49,9 +49,12 @@ class Hooks:
         self._sink: Sink = Client() if sink is None else sink
         self._ui = ui
 
-    def __call__(self, flow_or_task: object, run: object, state: object) -> None:
-        """Tell that ``run`` has entered ``state``."""
-        self._tell(lambda: observe(flow_or_task, run, state, self._ui))
+    def __call__(self, flow: object, flow_run: object, state: object) -> None:
+        """Tell that a run, of a task as well, has entered ``state``.
+
+        The names are Prefect's: whoever looks after a flow's process, and finds it cancelled or crashed, calls by them.
+        """
+        self._tell(lambda: observe(flow, flow_run, state, self._ui))
 
     @property
     def of_flow(self) -> dict[str, Any]:
@@ -138,12 +141,12 @@ class _Beginning:
     def __init__(self, hooks: Hooks) -> None:
         self.hooks = hooks
 
-    def __call__(self, flow: object, run: object, state: object) -> None:
+    def __call__(self, flow: object, flow_run: object, state: object) -> None:
         try:
             self.hooks.attach_to_reached(flow)
         except Exception as error:
             log.warning("the tasks of a flow were not found", extra={"error": type(error).__name__})
-        self.hooks(flow, run, state)
+        self.hooks(flow, flow_run, state)
 
 
 def _tells(hook: object, hooks: Hooks) -> bool:

@@ -33,6 +33,7 @@ def observe(flow_or_task: object, run: object, state: object, ui: str | None = N
     Raises:
         PayloadError: it is a state of a type that Prefect 3 does not have.
     """
+    state = _known_to_server(run, state)
     written = _state(state)
     step, timestamp = _step(written), written.instant("timestamp") or datetime.now(UTC)
     is_task = is_task_run(run)
@@ -72,6 +73,20 @@ def observe_retry(task: object, run: object, state: object, ui: str | None = Non
 def is_task_run(run: object) -> bool:
     """Whether ``run`` is a task's; otherwise, a flow's."""
     return _get(run, "task_key") is not None
+
+
+def _known_to_server(run: object, state: object) -> object:
+    """The state as the server has it.
+
+    Whoever ends the process of a cancelled flow makes a state of its own for the hooks, with an id that the server
+    never hears of; the run still has the one that asked for the end.
+    """
+    kept = _get(run, "state")
+    return kept if _is_cancelling(state) and _is_cancelling(kept) else state
+
+
+def _is_cancelling(state: object) -> bool:
+    return _state(state).text("type") == "CANCELLING"
 
 
 def _step(written: Part) -> Step:

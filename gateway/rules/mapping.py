@@ -15,6 +15,7 @@ from jinja2 import Undefined
 
 from gateway.errors import LanguageError
 from gateway.rules.expression import compile_function, lowered_in
+from gateway.rules.lowering import Lowered
 from gateway.rules.operators import described
 from gateway.rules.schema import ANY, DATETIME, STR, Field, Model, Root, Ty, TypeName
 
@@ -135,10 +136,21 @@ def compile_mapped(source: str, kind: ValueKind) -> Mapped:
     Raises:
         LanguageError: it is wrong, or its value can never be that.
     """
-    lowered = lowered_in(SCOPE, source)
+    lowered = _lowered(source)
     if lowered.ty.name not in FITTING[kind]:
         raise LanguageError(f"must give {NEEDED[kind]}, and gives {described(lowered.ty)}")
     return Mapped(source, kind, compile_function(lowered.text, [lowered]))
+
+
+def _lowered(source: str) -> Lowered:
+    try:
+        return lowered_in(SCOPE, source)
+    except LanguageError as error:
+        if source.isidentifier() and not error.hint:  # most likely a word that is meant as it stands
+            raise LanguageError(
+                f"{error.message}; a text is written as '\"{source}\"'", error.line, error.column
+            ) from None
+        raise
 
 
 @lru_cache(1024)

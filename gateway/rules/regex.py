@@ -108,7 +108,7 @@ def compile_pattern(pattern: str) -> Pattern:
     except (re.error, FutureWarning, RecursionError, OverflowError) as error:
         raise PatternError(f"not a regular expression: {error}") from None
     if worst > HIGHEST_DEGREE:
-        raise PatternError("could be made to run for a very long time; write it simpler, or install gateway[re2]")
+        raise PatternError("could be made to run for a very long time; write it simpler, or pip install google-re2")
     return tame
 
 

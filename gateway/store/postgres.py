@@ -34,7 +34,8 @@ try:
     from psycopg.types.string import StrDumper
 except ImportError as missing:
     raise StoreError(
-        "a store at postgresql:// needs the package psycopg, which is not installed: pip install 'gateway[postgres]'"
+        "a store at postgresql:// needs a package that is not installed: "
+        "pip install 'psycopg[binary]' (the extra 'postgres' has it)"
     ) from missing
 
 log = logging.getLogger("gateway.store")

@@ -137,7 +137,10 @@ class PrefectServer:
                 return found
 
     def states(self) -> list[State]:
-        """Every state that any run was ever in, out of the server's database."""
+        """Every state that any run was ever in, out of the server's database.
+
+        But for task runs that stand for subflows in the flow that calls them.
+        """
         database = sqlite3.connect(f"file:{self._folder / 'home' / 'prefect.db'}?mode=ro", uri=True, timeout=20)
         try:
             flows = database.execute("SELECT id, type, name, timestamp, 0, 0, 0 FROM flow_run_state").fetchall()
@@ -161,6 +164,7 @@ SELECT state.id, state.type, state.name, state.timestamp, run.id, run.flow_run_r
        (SELECT count(*) FROM task_run_state AS earlier WHERE earlier.task_run_id = state.task_run_id
         AND earlier.type = 'RUNNING' AND earlier.timestamp < state.timestamp)
 FROM task_run_state AS state JOIN task_run AS run ON run.id = state.task_run_id
+WHERE NOT EXISTS (SELECT 1 FROM flow_run WHERE flow_run.parent_task_run_id = run.id)
 """
 
 

@@ -33,9 +33,15 @@ def burst(count: int = 600) -> None:
 
 @flow
 def slow(count: int = 20, seconds: float = 0.4) -> None:
-    """Tasks one after the other."""
+    """Tasks one after the other, within a subflow the first."""
+    within()
     for _ in range(int(count)):
         nap(float(seconds))
+
+
+@flow
+def within() -> None:
+    double(2)
 
 
 @flow(retries=1, retry_delay_seconds=0.1)
@@ -43,6 +49,7 @@ def mixed() -> None:
     double(1)
     flaky([])
     broken(return_state=True)
+    within()
 
 
 @task(tags=["prod"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -246,6 +248,48 @@ def test_both_together_tell_once(evening: Evening, tmp_path: Path) -> None:
     finally:
         gateway.close()
     assert len(recording(tmp_path.name).messages) == len({one.id for one in evening.told} | evening.events.keys())
+
+
+def test_a_run_that_is_cancelled_and_one_that_is_killed_are_told_by_whoever_served_them(
+    server: PrefectServer, python: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    settings = {"PYTHONPATH": str(ROOT), "TOLD": str(told), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    serving = subprocess.Popen(
+        [str(python), str(Path(__file__).with_name("prefect3_served.py"))],
+        env=server.environment() | settings,
+        start_new_session=True,
+    )
+    try:
+        deployment = first(lambda: server.ask("POST", "/deployments/filter", json={}))[0]["id"]
+        scheduled = {"state": {"type": "SCHEDULED"}}
+        path = f"/deployments/{deployment}/create_flow_run"
+        cancelled, killed = (server.ask("POST", path, json=scheduled)["id"] for _ in range(2))
+        first((tmp_path / cancelled).exists)
+        pid = int(first(lambda: (tmp_path / killed).exists() and (tmp_path / killed).read_text()))
+        server.ask("POST", f"/flow_runs/{cancelled}/set_state", json={"state": {"type": "CANCELLING"}})
+        os.kill(pid, signal.SIGKILL)
+        lines = first(lambda: len(lines := told.read_text().splitlines()) == 4 and lines)
+    finally:
+        os.killpg(serving.pid, signal.SIGKILL)
+        serving.wait()
+    transitions = [decode(line) for line in lines]
+
+    assert {(one.obj.run_id, one.state.type) for one in transitions} == {
+        *((run, "Running") for run in (cancelled, killed)),
+        *((cancelled, "Cancelling"), (killed, "Crashed")),
+    }
+    wanted = {one.id for one in transitions}
+    assert wanted <= events_of(server, wanted).keys()
+
+
+def first(found: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What ``found`` gives, once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.1)
+    return value
 
 
 def test_the_example_tells_all_though_its_process_ends_right_after_the_flow(

@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, _retention
 from gateway.compile import PrefectServer
 from gateway.config.models import PrefectConfig
 from gateway.observe import Metrics
@@ -126,6 +126,23 @@ def test_an_event_that_is_not_understood_is_kept_once_and_holds_up_nobody(
     assert refused.source == SOURCE
 
 
+def test_an_event_that_is_not_understood_is_kept_once_however_often_the_following_begins(
+    server, follow, tmp_path, caplog
+) -> None:
+    caplog.set_level("INFO", "gateway.prefect")
+    gateway = follow(server)
+    until(lambda: has_begun(gateway))
+    server.add(event(resource="none"), event())
+    until(lambda: len(told(tmp_path / "config")) == 1)
+
+    (tmp_path / "config" / "gateway.toml").write_text(FAILED + source(server.api, sweep="200ms"))
+    until(lambda: "Prefect is followed from where it was left" in caplog.text)
+    server.add(event())
+    until(lambda: len(told(tmp_path / "config")) == 2)
+
+    assert len(gateway.store.refused(limit=10)) == 1
+
+
 def test_a_message_of_the_stream_that_is_no_event_breaks_nothing(server, follow, tmp_path) -> None:
     gateway = follow(server)
     until(lambda: is_connected(gateway))
@@ -151,15 +168,25 @@ def test_what_is_too_large_for_the_stream_comes_from_the_history_and_the_stream_
     until(lambda: len(told(tmp_path / "config")) == 2)
 
 
-def test_a_server_without_a_stream_is_followed_by_its_history(server, follow, tmp_path) -> None:
+def test_a_server_without_a_stream_is_followed_by_its_history_and_it_is_said_once(
+    server, follow, tmp_path, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr("gateway.sources.prefect.waits.FIRST_SECONDS", 0.05)
     server.streams = False
     gateway = follow(server)
     until(lambda: has_begun(gateway))
 
     server.add(event())
     until(lambda: len(told(tmp_path / "config")) == 1)
-
     assert gateway.following().told == {"sweep": 1}
+
+    until(lambda: "there is no stream of events; all comes with the sweep" in caplog.text)
+    server.streams = True
+    until(lambda: is_connected(gateway))
+    assert [record.message for record in caplog.records if record.name == "gateway.prefect"] == [
+        "there is no stream of events; all comes with the sweep, later",
+        "the stream of events is open again",
+    ]
 
 
 def test_an_event_that_another_follows_and_the_stream_left_out_is_read_at_once(server, follow, tmp_path) -> None:
@@ -229,6 +256,16 @@ def test_errors_of_the_server_are_got_over_and_told_once(server, follow, tmp_pat
     assert [record.levelname for record in caplog.records if record.name == "gateway.prefect"] == ["WARNING"] * 2
 
 
+def test_what_may_be_read_again_is_kept_however_little_the_store_is_to_keep(server, write, opened, tmp_path) -> None:
+    folder = write(FAILED + source(server.api, max_age="3h", overlap="10m"))
+    store = next(file for file in folder.iterdir() if "[store]" in file.read_text())
+    store.write_text(store.read_text().replace("[store]", '[store]\nkeep = "1m"\nkeep_unmatched = "0"'))
+
+    retention = _retention(opened(folder).ruleset)
+
+    assert retention.ended == retention.unmatched == timedelta(hours=3, minutes=20)
+
+
 def test_a_token_against_forged_requests_is_got_and_renewed_when_it_is_refused(server, follow, tmp_path) -> None:
     server.csrf_token = "first"
     gateway = follow(server)
@@ -289,6 +326,36 @@ def test_a_failure_of_the_api_delays_what_needs_details_and_nothing_else(server,
     assert sent.messages[0].body == "globex: 14:31:50 ERROR no table"
 
 
+def test_what_waits_for_details_holds_up_nothing_that_is_streamed_after_it(server, follow, tmp_path) -> None:
+    gateway = follow(server, DETAILED, sweep="1h")
+    until(lambda: is_connected(gateway))
+    until(lambda: gateway.following().sweeps["ok"] >= 2)  # the last one for an hour
+    server.broken = {"flow_runs/"}
+    late = json.loads((Path(__file__).parents[1] / "samples/prefect3/event.flow-run.Late.json").read_text())
+
+    failed = event()
+    run_id = failed["resource"]["prefect.resource.id"].removeprefix("prefect.flow-run.")
+    server.add(failed, streamed=True)
+    until(lambda: ("GET", f"/api/flow_runs/{run_id}") in server.asked)
+    server.add(late | {"id": str(uuid4()), "occurred": now().isoformat(), "follows": None}, streamed=True)
+
+    until(lambda: len(told(tmp_path / "config")) == 1, 5)
+
+
+def test_details_of_a_form_that_nobody_foresaw_hold_up_nobody(server, follow, tmp_path, sent) -> None:
+    gateway = follow(server, FAILED.replace("{{ flow.name }}", "{{ flow.parameters.customer | default('none') }}"))
+    until(lambda: has_begun(gateway))
+    failed = event()
+    run_id = failed["resource"]["prefect.resource.id"].removeprefix("prefect.flow-run.")
+    server.runs[run_id] = {"id": run_id, "empirical_policy": ["of a list"]}
+
+    server.add(failed)
+    until(lambda: len(sent.messages) == 1)
+
+    assert sent.messages[0].body == "none failed"
+    assert gateway.following().undetailed == 1
+
+
 @pytest.mark.parametrize(
     ("status", "path", "auth", "says"),
     [
@@ -313,10 +380,10 @@ def test_an_error_says_what_would_be_right_and_shows_no_secret(server, status, p
 
 
 def test_nobody_there_and_no_answer_are_told_apart(server) -> None:
-    with pytest.raises(ApiError, match=r"no connection .*: does the server run, and is 'api' right"):
+    with pytest.raises(ApiError, match=r"nobody answers at http://127.* Does the server run, and is 'api' right"):
         ask(f"http://127.0.0.1:{free_port()}/api")
     server.hangs = True
-    with pytest.raises(ApiError, match=r"no answer in time at http://127\.0\.0\.1"):
+    with pytest.raises(ApiError, match=r"no answer in time from http://127\.0\.0\.1"):
         ask(server.api)
 
 

@@ -141,6 +141,15 @@ def test_a_flow_goes_on_while_the_server_is_restarted(server, follow, tmp_path, 
     until(lambda: is_following(gateway))
 
 
+def test_retries_and_subflows_are_told_as_the_server_keeps_them(server, follow, tmp_path) -> None:
+    since = datetime.now(UTC)
+    follow(server)
+
+    server.run("mixed")
+
+    expect_all_told(server, since, tmp_path / "config", 20)
+
+
 def test_a_gateway_that_is_killed_goes_on_where_it_was(server, write, tmp_path) -> None:
     since = datetime.now(UTC)
     folder = declared(write, server)

@@ -131,6 +131,19 @@ def test_an_edited_secret_file_changes_the_channel(write, opened, tmp_path: Path
     assert gateway.ruleset.destinations["own"].address == f"record://{bucket}"
 
 
+def test_an_edited_secret_file_of_a_source_is_told(write, opened, tmp_path: Path, until) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("admin:one")
+    reloads = []
+    gateway = opened(write(f'[source.prefect]\nauth = {{ file = "{secret}" }}\n'), watch=True, on_reload=reloads.append)
+
+    secret.write_text("admin:two")
+    until(lambda: reloads)
+
+    assert reloads[0].changes == ("[source.prefect]: its secret changed",)
+    assert gateway.ruleset.prefect is not None and gateway.ruleset.prefect.auth == "admin:two"
+
+
 def test_an_edited_template_file_takes_effect(write, opened, sent, tmp_path: Path, until) -> None:
     templates = tmp_path / "templates"
     templates.mkdir()

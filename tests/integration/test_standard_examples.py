@@ -91,8 +91,9 @@ def test_the_openlineage_client_reports_to_the_gateway(served, tmp_path) -> None
 @pytest.mark.parametrize("standard", ["openlineage", "cloudevents"])
 def test_what_the_page_says_to_check_with_shows_that_it_works(served, tmp_path, standard) -> None:
     page = (EXAMPLES.parent / "docs" / "engines" / f"{standard}.md").read_text()
-    script = page.partition("## Check that it works")[2].partition("```sh\n")[2].partition("```")[0]
+    script = page.partition("## See that it works")[2].partition("```sh\n")[2].partition("```")[0]
     gateway, url = served(standard)
+    script = script.replace("http://127.0.0.1:8787", url)
     command = tmp_path / "gateway"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gateway "$@"\n')
     command.chmod(0o755)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,3 +110,21 @@ def test_of_many_events_that_nobody_understood_only_the_first_fill_the_log(write
     told = [one for one in caplog.records if "not understood" in one.message]
     assert (len(told), told[-1].__dict__["events"]) == (11, 490)
     assert len(gateway.store.refused(limit=1_000)) == 500
+
+
+def test_what_a_source_takes_back_before_the_store_begins_with_it_is_no_error(write, opened, tmp_path, caplog) -> None:
+    gw = opened(write(FAILED))
+    gw.observers.add(lambda told: None)
+    with closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        first = gw.take([transition(id="first")])
+        while not first.running():
+            time.sleep(0.01)
+        second = gw.take([transition(id="second")])
+        assert second.cancel()
+        other.execute("ROLLBACK")
+
+    assert len(first.result(10)) == 1
+    gw.take([transition(id="third")]).result(10)
+    assert gw.store.transition("second") is None
+    assert not caplog.records

@@ -187,12 +187,21 @@ def test_the_same_texts_have_the_same_hash_wherever_they_lie() -> None:
 def test_a_prefect_server_is_compiled_with_its_secrets_and_shows_none_of_them(compiled_source, monkeypatch) -> None:
     monkeypatch.setenv("SOME_PASSWORD", "admin:hidden")
     server = compiled_source(
-        'api = "http://who:hidden@prefect.example.org:4200/api/"\nauth = { env = "SOME_PASSWORD" }'
+        'api = "http://prefect.example.org:4200/api/"\nauth = { env = "SOME_PASSWORD" }'
     ).ruleset.prefect
 
     assert (server.auth, server.ui) == ("admin:hidden", "http://prefect.example.org:4200")
     assert server.shown == "http://prefect.example.org:4200/api"
     assert "hidden" not in repr(server)
+
+
+def test_user_and_password_can_stand_in_the_address_of_a_prefect_server_and_leave_it(compiled_source) -> None:
+    server = compiled_source(
+        'api = "http://who:h%40dden@prefect.example.org:4200/api/"\nui = "http://who:h%40dden@pages.example.org"'
+    ).ruleset.prefect
+
+    assert server.auth == "who:h@dden"
+    assert (server.api, server.ui) == ("http://prefect.example.org:4200/api", "http://pages.example.org")
 
 
 def test_the_pages_of_prefect_cloud_are_known(compiled_source) -> None:
@@ -210,6 +219,8 @@ def test_the_pages_of_prefect_cloud_are_known(compiled_source) -> None:
         ('api = "http://prefect:port/api"', "api: must be an address such as http://prefect.example.org:4200/api"),
         ('api = { env = "PREFECT_WITHOUT_SCHEME" }', "api: must be an address such as"),
         ('api = "http://prefect:4200/api?x=1"', "api: must be an address such as"),
+        ('api = "http://a:b@prefect:4200/api"\nauth = "a:b"', "api: has user and password, and so has 'auth' or 'key'"),
+        ('api = "http://a:b@prefect:4200/api"\nkey = "k"', "api: has user and password, and so has 'auth' or 'key'"),
         ('key = "k"\nauth = "a:b"', "give either 'auth' (a server) or 'key' (Prefect Cloud), not both"),
     ],
 )
@@ -227,7 +238,7 @@ def test_without_its_extra_the_problem_says_what_to_install(compiled_source, mon
 
     (problem,) = [one for one in compiled_source("").problems if one.severity == "error"]
 
-    assert "needs httpx and websockets: install the extra, pip install 'gateway[prefect]'" in str(problem)
+    assert "needs packages that are not installed: pip install httpx websockets" in str(problem)
 
 
 @pytest.fixture

@@ -96,10 +96,8 @@ class _Told:
         type = type_of(word, declared)
         if type is None:
             hint = likely(word, declared)
-            more = f", did you mean {hint!r}?" if hint else ""
-            self._complain(
-                key, f"nobody knows what {word[:100]!r} is{more}; say it: states = {{ {word[:100]!r} = 'Failed' }}"
-            )
+            meaning = f"states = {{ {word[:100]!r} = {hint or 'Failed'!r} }}"
+            self._complain(key, f"{word[:100]!r} is no state that is known; say what it means, such as {meaning}")
         return type or "State"
 
     def _complain(self, key: str, message: str) -> None:

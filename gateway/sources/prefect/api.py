@@ -118,9 +118,12 @@ class Api:
             status, text = await self._call(method, path, query, body)
         if status != 200:
             raise ApiError(self._complaint(status, path, text), status)
+        return self._parsed(text)
+
+    def _parsed(self, text: bytes) -> Any:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ApiError(f"what answers at {self.server.shown} is not the API of Prefect 3: {_RIGHT_API}") from None
 
     async def _call(self, method: str, path: str, query: Mapping[str, str] | None, body: Any) -> tuple[int, bytes]:
@@ -131,7 +134,7 @@ class Api:
                 self._note_clock(response.headers.get("Date"))
                 return response.status_code, await _read(response)
         except httpx.HTTPError as error:
-            raise ApiError(f"{self._trouble(error)} at {self.server.shown}") from None
+            raise ApiError(self._trouble(error)) from None
         except (httpx.InvalidURL, ValueError) as error:
             raise ApiError(f"{self.server.shown} cannot be asked: {type(error).__name__}; {_RIGHT_API}") from None
 
@@ -141,7 +144,7 @@ class Api:
             if self._token != refused:
                 return
             status, text = await self._call("GET", "/csrf-token", {"client": self._name}, None)
-            token = _object(json.loads(text)).get("token") if status == 200 else None
+            token = _object(self._parsed(text)).get("token") if status == 200 else None
             if not isinstance(token, str):
                 raise ApiError(self._complaint(status, "/csrf-token", text), status)
             self._token = token
@@ -155,14 +158,15 @@ class Api:
 
     def _trouble(self, error: httpx.HTTPError) -> str:
         """What happened, in words. The text of an error may show an address with a password, so it is left out."""
+        where = self.server.shown
         match error:
             case httpx.ConnectTimeout() | httpx.ConnectError():
-                return f"no connection ({_cause(error)}): does the server run, and is 'api' right? Nobody answers"
+                return f"nobody answers at {where} ({_cause(error)}). Does the server run, and is 'api' right?"
             case httpx.TimeoutException():
-                return "no answer in time"
+                return f"no answer in time from {where}"
             case httpx.UnsupportedProtocol():
-                return f"no way to connect: {_RIGHT_API}. This"
-        return f"the connection broke ({type(error).__name__})"
+                return f"no way to connect to {where}: {_RIGHT_API}"
+        return f"the connection to {where} broke ({type(error).__name__})"
 
     def _complaint(self, status: int, path: str, text: bytes) -> str:
         """What an answer other than the wanted one means, and what would be right."""

@@ -32,9 +32,14 @@ class Contact:
         self._trouble = ""
         self._is_away = False
 
+    @property
+    def has_trouble(self) -> bool:
+        """Whether the server could not be read when that was last tried."""
+        return bool(self._trouble)
+
     def made(self) -> bool:
         """The server has answered; whether it did not before."""
-        was_away, had_trouble = self._is_away, bool(self._trouble)
+        was_away, had_trouble = self._is_away, self.has_trouble
         self._made_at, self._trouble, self._is_away = self._monotonic(), "", False
         if had_trouble:
             log.warning("Prefect can be read again", extra={"server": self._server})

@@ -64,6 +64,9 @@ class Details:
             self._report.undetailed += 1
             about = {"transition": transition.id, "lacks": sorted(reads - found.keys())}
             log.warning("a transition is told without details: the API did not give them in time", extra=about)
+        except Exception:  # of an answer that nobody foresaw; the transition must be told
+            self._report.undetailed += 1
+            log.exception("a transition is told without details", extra={"transition": transition.id})
         return enriched(transition, found)
 
     async def _persistently(self, owner: str, transition: Transition, wanted: set[str], found: dict[str, Any]) -> None:

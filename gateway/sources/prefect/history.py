@@ -42,6 +42,8 @@ def transitions_of(
         flow_run: for a task, the run of the flow that it ran in.
         ui: as of :func:`gateway.sources.prefect.mapping.transition_of`.
 
+    There are none of the task run that stands for a subflow in the flow that calls it: no event tells of it either.
+
     Raises:
         PayloadError: one of them is not of that form; says which keys and what would be right.
     """
@@ -63,6 +65,8 @@ class _History:
     def transitions(self) -> list[Transition]:
         """The transitions, or those that could be read if there are complaints."""
         found: list[Transition] = []
+        if self._stands_for_subflow():
+            return found
         before: tuple[Part, Step, datetime] | None = None
         attempt = 0
         for entry, step, timestamp in self._steps():
@@ -70,6 +74,10 @@ class _History:
             found.append(self._transition(entry, step, timestamp, before, attempt))
             before = (entry, step, timestamp)
         return found
+
+    def _stands_for_subflow(self) -> bool:
+        """Whether it is the task run that a flow has for a flow it calls: no event tells of it, the flow's run does."""
+        return any(entry.part("state_details").text("child_flow_run_id") for entry in self._whole.parts("states"))
 
     def _steps(self) -> list[tuple[Part, Step, datetime]]:
         """The states with what they are, the earliest first."""

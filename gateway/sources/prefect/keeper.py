@@ -22,7 +22,7 @@ from gateway.sources.prefect.mapping import SOURCE, transition_of
 from gateway.sources.prefect.report import Way
 from gateway.sources.prefect.waits import Waits
 from gateway.store.arrivals import LONGEST_EVENT
-from gateway.store.rows import Accepted, NewRefused
+from gateway.store.rows import Accepted, NewRefused, Refused
 from gateway.store.store import Store
 from gateway.transition import Transition
 
@@ -111,6 +111,12 @@ class Keeper:
         await self._keep_all(fresh, refused, way)
         for other in others:
             await asyncio.shield(other)
+
+    def recall(self, refused: Iterable[Refused]) -> None:
+        """What was not understood before is known: to read it again, after a start, is no news."""
+        for one in refused:
+            if one.source == SOURCE:
+                self.known.add(_key_of_text(one.event))
 
     async def keep_text(self, text: str | bytes, complaint: str) -> None:
         """Keep something that is no event at all, for somebody to look at."""
@@ -264,6 +270,15 @@ def _key(event: Any) -> str:
     """What tells an event from others: its id, or all of it."""
     id = event.get("id") if isinstance(event, dict) else None
     return id if isinstance(id, str) and id else sha256(_text(event).encode("utf-8", "replace")).hexdigest()
+
+
+def _key_of_text(text: str) -> str:
+    """The same of an event that was written down."""
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        event = None
+    return _key(event) if isinstance(event, dict) else sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _text(event: Any) -> str:

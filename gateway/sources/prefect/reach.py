@@ -104,6 +104,7 @@ class Reach:
             now: the time of the server's clock.
             at: seconds of a steady clock.
         """
+        self._follow_clock(now)
         earliest = self.earliest(now)
         self._looking = [stretch for stretch in self._unsettled if stretch.is_due(at)]
         if self._looking:
@@ -112,6 +113,12 @@ class Reach:
         if self._next_long <= at:
             return Look("long", max(self.position - 2 * self._overlap, earliest), now, at)
         return Look("short", max(self.position - SHORTEST_OVERLAP, earliest), now, at)
+
+    def _follow_clock(self, now: datetime) -> None:
+        """Nothing is read beyond the present, even if the clock was ahead and has been set back."""
+        self.position, self._floor = min(self.position, now), min(self._floor, now)
+        for stretch in self._unsettled:
+            stretch.start = min(stretch.start, now)
 
     def earliest(self, now: datetime) -> datetime:
         """What occurred before that is not told."""

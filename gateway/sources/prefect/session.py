@@ -51,6 +51,15 @@ SHORTEST_PAUSE = 1.0
 EVENTS_AT_A_TIME = 250
 """Events of the stream that go into the store together, at most; as many more are read ahead."""
 
+BATCHES_AT_A_TIME = 8
+"""So many of these are on their way into the store; the stream is read on when there are fewer."""
+
+LONGEST_STEP = timedelta(seconds=30)
+"""The position is noted when it has moved so far, or a quarter of the overlap: an idle gateway hardly writes."""
+
+MOST_CLOSED = 5
+"""So often, one after the other, the stream may break before it is said aloud: within some ten seconds."""
+
 VIGIL_SECONDS = 5.0
 """How often silent runs are looked for, at most; more often where runs may be silent for less than that."""
 
@@ -73,7 +82,9 @@ class Session:
         self._server, self._written, self._sink = server, server.written, sink
         self._report, self._notify, self._is_first = report, notify, is_first
         self._began_at = began_at
-        self._left_out = False
+        self._left_out = self._is_deaf = False
+        self._closed_streams = 0
+        self._noted: datetime | None = None
         self._contact = Contact(server.shown, notify)
         self._hurry, self._answers = asyncio.Event(), asyncio.Event()
         self._gaps, self._vigil = Gaps(), Vigil(self._written.lost_after)
@@ -124,6 +135,7 @@ class Session:
             try:
                 await self._api.events(changes(datetime.now(UTC)), 1)
                 position, beginning = await asyncio.to_thread(self._positions)
+                await asyncio.to_thread(self._recall_refused)
                 self._note_contact()
                 return position, beginning
             except StoreClosedError:
@@ -135,6 +147,13 @@ class Session:
     def _positions(self) -> tuple[datetime | None, datetime | None]:
         position, beginning = self._sink.store.position(SOURCE), self._sink.store.position(BEGINNING)
         return None if position is None else position.until, None if beginning is None else beginning.until
+
+    def _recall_refused(self) -> None:
+        """Know what was not understood before: the overlap would have it told again at every start."""
+        before: int | None = None
+        while found := self._sink.store.refused(before=before):
+            self._keeper.recall(found)
+            before = found[-1].id
 
     # the sweep
 
@@ -199,10 +218,15 @@ class Session:
         self._notify(Notice("source_left_out", SOURCE, text))
 
     async def _advance(self) -> None:
-        if self._chores or self._reach.kept == self._report.position:
+        """Note how far everything is read; not at each sweep: what is noted later is read once more after a start."""
+        kept = self._reach.kept
+        if self._chores or kept == self._report.position:
             return
-        if await self._note(Position(SOURCE, self._reach.kept)):
-            self._report.position = self._reach.kept
+        if self._noted is None or kept - self._noted >= min(LONGEST_STEP, self._written.overlap / 4):
+            if not await self._note(Position(SOURCE, kept)):
+                return
+            self._noted = kept
+        self._report.position = kept
 
     async def _note(self, position: Position) -> bool:
         """Write a position down, if the store takes it."""
@@ -258,11 +282,25 @@ class Session:
             try:
                 await self._listen(waits)
             except SourceError as error:
-                log.info("the stream of events broke and is opened again", extra={"error": str(error)})
+                self._note_closed(error)
             if self._report.connected:
                 self._report.connected = False
                 self._reach.broke()
             await _pause(self._answers, waits.next())
+
+    def _note_closed(self, error: SourceError) -> None:
+        """Say aloud, once, that only the stream cannot be read; what else is wrong is said of the server as a whole."""
+        self._closed_streams += 1
+        if self._closed_streams >= MOST_CLOSED and not self._is_deaf and not self._contact.has_trouble:
+            self._is_deaf = True
+            log.warning("there is no stream of events; all comes with the sweep, later", extra={"error": str(error)})
+        else:
+            log.info("the stream of events broke and is opened again", extra={"error": str(error)})
+
+    def _note_open(self) -> None:
+        if self._is_deaf:
+            log.warning("the stream of events is open again")
+        self._closed_streams, self._is_deaf = 0, False
 
     async def _listen(self, waits: Waits) -> None:
         """Read the stream until it ends, and keep all that was read."""
@@ -287,15 +325,32 @@ class Session:
                 await queue.put(message)
             else:
                 self._report.connected = True
+                self._note_open()
                 waits.reset()
                 self._reach.broke()
                 self._hurry.set()
 
     async def _keep_streamed(self, queue: asyncio.Queue[str | bytes]) -> None:
-        while True:
-            messages = [await queue.get()]
-            while len(messages) < EVENTS_AT_A_TIME and not queue.empty():
-                messages.append(queue.get_nowait())
+        """Keep what is read. What waits for details holds up nobody behind it, unless there is too much of it."""
+        keeping: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                messages = [await queue.get()]
+                while len(messages) < EVENTS_AT_A_TIME and not queue.empty():
+                    messages.append(queue.get_nowait())
+                keeping.add(asyncio.create_task(self._keep_messages(messages, queue)))
+                if len(keeping) >= BATCHES_AT_A_TIME:
+                    await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+                done = {one for one in keeping if one.done()}
+                keeping -= done
+                _raise_first(done)
+        finally:
+            for one in keeping:
+                one.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
+
+    async def _keep_messages(self, messages: Sequence[str | bytes], queue: asyncio.Queue[str | bytes]) -> None:
+        try:
             events = []
             for message in messages:
                 try:
@@ -303,6 +358,7 @@ class Session:
                 except (ValueError, RecursionError):
                     await self._keeper.keep_text(message, "a message of the stream that holds no event")
             await self._keeper.keep(events, "stream")
+        finally:
             for _ in messages:
                 queue.task_done()
 
@@ -319,7 +375,8 @@ class Session:
                     await self._search.seed()
                     self._vigil.put_off(self._api.now() + self._written.overlap)
                     is_seeded = True
-                for transition in await self._search.lost(self._api.now()):
+                now = self._api.now()
+                for transition in await self._search.lost(now, self._reach.earliest(now)):
                     await self._keeper.keep_transitions([transition], "heartbeats")
             except SourceError as error:
                 if isinstance(error, ApiError) and error.is_final:

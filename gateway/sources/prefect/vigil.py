@@ -129,10 +129,14 @@ class Search:
             if len(found) < 200:
                 return
 
-    async def lost(self, now: datetime) -> list[Transition]:
-        """The transitions of those that are lost."""
-        found = [await self._judge(run_id, heard_at, now) for run_id, heard_at in self._vigil.silent(now)]
-        return [one for one in found if one is not None]
+    async def lost(self, now: datetime, since: datetime) -> list[Transition]:
+        """The transitions of those that are lost; of none that was lost before ``since``, which is too old to tell."""
+        judged = [await self._judge(run_id, heard_at, now) for run_id, heard_at in self._vigil.silent(now)]
+        found = [one for one in judged if one is not None]
+        fresh = [one for one in found if one.occurred_at >= since]
+        if len(fresh) < len(found):
+            log.info("runs that were lost long ago are not told", extra={"runs": len(found) - len(fresh)})
+        return fresh
 
     async def _judge(self, run_id: str, heard_at: datetime, now: datetime) -> Transition | None:
         run = await self._api.one("flow_runs", run_id)

@@ -196,7 +196,7 @@ def test_one_that_is_refused_is_put_aside_with_what_is_wrong(
         rejected = json.loads((Path(client.folder) / "rejected.ndjson").read_text())
         assert rejected["complaints"] == ["id: String should have at most 200 characters"]
         assert json.loads(rejected["event"])["new_state"]["message"] == "bad"
-        assert "the gateway does not take a transition" in caplog.messages
+        assert any(message.endswith(rejected["complaints"][0]) for message in caplog.messages)
 
 
 def test_many_small_ones_are_sent_apart_where_only_little_is_taken_at_once(tmp_path: Path, spool: Path) -> None:
@@ -352,8 +352,9 @@ def test_a_token_that_is_refused_keeps_everything_until_it_is_right(
     ):
         tell(client, "one", "two")
         assert not client.flush(1)
-        waits = [record for record in caplog.records if record.message == "transitions wait for the gateway"]
+        waits = [record for record in caplog.records if record.message.startswith("transitions wait for the gateway")]
         assert [record.levelname for record in waits] == ["ERROR"]
+        assert "token" in waits[0].message  # why, even where a log shows nothing but messages
         assert sidecar.messages() == []
 
         monkeypatch.setenv("GATEWAY_TOKEN", TOKEN)
@@ -476,7 +477,7 @@ def test_beyond_its_limit_nothing_new_is_taken_and_what_waits_stays(
 
         assert 0 < client.lost < 100
         waited = 100 - client.lost
-        assert "transitions were lost: the spool is full" in caplog.messages
+        assert any("transitions were lost" in message for message in caplog.messages)
         assert len([one for one in caplog.messages if "lost" in one]) < 10
         sidecar.start()
         assert client.flush(10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.channels import build, check_url
@@ -98,6 +98,7 @@ def test_all_misspelt_parameters_are_reported_together() -> None:
     assert len(check_url("json://h?methd=PUT&verfy=no&retry=2")) == 3
 
 
+@settings(deadline=None)  # the first address imports apprise
 @given(
     st.text(max_size=60), st.sampled_from(["", "json://", "slack://", "mailto://", "https://", "record://", "ntfy://"])
 )

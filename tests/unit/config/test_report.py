@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.config.report import write_problems
@@ -40,13 +42,27 @@ def test_a_file_that_is_not_known_is_told_without_its_line() -> None:
         ("a = { url = 'hunter2', rat = 1 }", "channel.a.rat"),
         ("hunter2'''", "channel.a.url"),
         ("x = 'json://hunter2'", "channel.a.x"),
+        ("auth = 'admin:hunter2'", "source.prefect.auth"),
+        ("key = 'hunter2'", "source.prefect.key"),
+        ("admin:hunter2'", "source.prefect.auth"),
+        ("token = 'hunter2'", "server.token"),
     ],
 )
-def test_addresses_are_masked(line: str, key: str) -> None:
+def test_addresses_and_credentials_are_masked(line: str, key: str) -> None:
     report = write_problems([at(1, len(line), key)], {"a.toml": line})
 
     assert "hunter2" not in report
     assert report.splitlines()[-1].index("^") == len("    1 | ") + len(line) - 1
+
+
+@pytest.mark.parametrize("line", ["auht = 'hunter2'", "password='hunter2'", "a = { pass = 'hunter2' }"])
+def test_what_an_unknown_key_holds_is_masked(line: str) -> None:
+    problem = replace(at(1, 1, "source.prefect.auht"), message="unknown key; known here: auth")
+
+    report = write_problems([problem], {"a.toml": line})
+
+    assert "hunter2" not in report
+    assert f" | {line[:4]}" in report
 
 
 def test_references_to_secrets_are_shown() -> None:

@@ -100,6 +100,32 @@ def run_of_task(**more: Any) -> Any:
     )
 
 
+# being called
+
+
+def test_whoever_finds_a_process_cancelled_or_crashed_calls_hooks_by_the_names_of_their_arguments(
+    hooks: Hooks, box: Box
+) -> None:
+    flow = hooks.attach(Flow(extract))
+
+    for hook in [*flow.on_cancellation_hooks, *flow.on_crashed_hooks, *flow.on_running_hooks]:
+        hook(flow=flow, flow_run=run_of_flow(), state=state("CANCELLING", "Cancelling"))
+
+    assert [one.state.type for one in box.taken] == ["Cancelling"] * 3
+
+
+def test_a_cancellation_has_the_id_that_the_server_knows(hooks: Hooks, box: Box) -> None:
+    asked = state("CANCELLING", "Cancelling", message="by hand")
+    made_for_hooks = state("CANCELLING", "Cancelling", id=UUID(int=8))
+
+    hooks(SimpleNamespace(name="etl"), run_of_flow(state=asked), made_for_hooks)
+    hooks(SimpleNamespace(name="etl"), run_of_flow(state=state("RUNNING", "Running")), made_for_hooks)
+    hooks(SimpleNamespace(name="etl"), run_of_flow(state=asked), state("CRASHED", "Crashed", id=UUID(int=9)))
+
+    assert [one.id for one in box.taken] == [str(UUID(int=number)) for number in (7, 8, 9)]
+    assert box.taken[0].state.message == "by hand"
+
+
 # attaching
 
 

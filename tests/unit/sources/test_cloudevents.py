@@ -312,7 +312,10 @@ def test_what_is_not_there_is_left_out() -> None:
     [
         ({"name": "x"}, "state = data.state: there is nothing of it in this event"),
         ({"name": {}, "state": "failed"}, "name = data.name: must be text, and is a mapping"),
-        ({"name": "x", "state": "faild"}, "state = data.state: nobody knows what 'faild' is, did you mean 'Failed'?"),
+        (
+            {"name": "x", "state": "faild"},
+            "state = data.state: 'faild' is no state that is known; say what it means, such as states = { 'faild' =",
+        ),
         ({"name": "x", "state": "failed", "id": []}, "run_id = data.id: must be text, and is a list"),
         ({"name": "x", "state": "failed", "tags": 3}, "tags = data.tags: must be a list of texts, and is a number"),
         ({"name": "x", "state": "failed", "labels": "a"}, "labels = data.labels: must be a mapping, or a list"),
@@ -376,10 +379,17 @@ def test_a_run_that_stays_as_it_is_did_not_change() -> None:
             "a.toml:4:20: source.cloudevents.it.when: ends too early",
         ),
         ("name = ''\nstate = 'data'", "is empty: leave the key out instead"),
+        ("name = 'backup'\nstate = 'data'", """unknown name 'backup'; a text is written as '"backup"'"""),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told_with_its_place(text, problem) -> None:
     assert any(problem in told for told in problems(text)), problems(text)
+
+
+def test_a_table_without_a_name_is_told_how_to_have_one() -> None:
+    loaded = load(Sources("", {"a.toml": "[source.cloudevents]\nname = 'data'\n"}))
+
+    assert "a.toml:2:1: source.cloudevents.name: stands in a table with a name" in str(loaded.problems[0])
 
 
 def test_tables_may_stand_in_several_files_and_each_in_one() -> None:

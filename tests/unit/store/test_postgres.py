@@ -213,7 +213,7 @@ def test_without_the_driver_the_error_names_what_to_install(url: str) -> None:
 
     done = subprocess.run([sys.executable, "-c", script, url], capture_output=True, text=True)
 
-    assert "pip install 'gateway[postgres]'" in done.stderr.splitlines()[-1]
+    assert "pip install 'psycopg[binary]'" in done.stderr.splitlines()[-1]
 
 
 def test_a_file_needs_no_driver(sqlite_url: str) -> None:

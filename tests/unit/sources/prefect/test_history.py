@@ -67,6 +67,14 @@ def test_a_retry_of_a_task_has_the_id_of_its_event() -> None:
     assert (found[1].obj.name, found[1].flow.name) == ("flaky", sample("rest.flow")["name"])
 
 
+def test_the_task_run_that_stands_for_a_subflow_is_not_told() -> None:
+    first = {"id": "s1", "type": "PENDING", "name": "Pending", "timestamp": "2026-11-22T14:31:52.6Z"}
+    second = {"id": "s2", "type": "RUNNING", "name": "Running", "timestamp": "2026-11-22T14:31:52.7Z"}
+    second["state_details"] = {"child_flow_run_id": "e6354c6b-4d24-458a-8c7c-afc1c5918627"}  # type: ignore[assignment]
+
+    assert transitions_of("task", sample("rest.task-run"), [first, second]) == []
+
+
 def test_a_retry_without_delay_is_told_once() -> None:
     states = [
         {"id": "s1", "type": "RUNNING", "name": "Running", "timestamp": "2026-11-22T14:31:52.6Z"},

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.errors import StoreClosedError, StoreError
 from gateway.sources.prefect.keeper import Keeper
-from gateway.store.rows import Accepted, NewRefused
+from gateway.store.rows import Accepted, NewRefused, Refused
 from gateway.testing.builders import MOMENT
 from gateway.transition import Transition
 
@@ -71,6 +71,26 @@ def keep(sink: Sink, *batches: list[Any], enrich: Callable[[Transition], Any] = 
         return keeper
 
     return asyncio.run(keeping())
+
+
+def test_what_was_not_understood_before_a_start_is_not_kept_again() -> None:
+    unknown = event(id="unknown")
+    unknown["payload"]["validated_state"]["type"] = "WEIRD"
+    sink, nameless = Sink(), {"event": 1}
+    keep(sink, [unknown, nameless])
+    before = [
+        Refused(number, one.source, one.received_at, one.complaint, one.event)
+        for number, one in enumerate(sink.refused)
+    ]
+
+    async def keeping_again() -> None:
+        keeper = Keeper(sink, "", Watch(), lambda one: None)  # type: ignore[arg-type] # it takes and refuses
+        keeper.recall(before)
+        await keeper.keep([unknown, nameless], "sweep")
+
+    asyncio.run(keeping_again())
+
+    assert len(before) == len(sink.refused) == 2
 
 
 def test_what_comes_twice_and_at_the_same_time_is_kept_once() -> None:

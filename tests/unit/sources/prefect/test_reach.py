@@ -135,3 +135,18 @@ def test_a_source_that_was_never_read_begins_where_it_is_told_and_reads_nothing_
         reach = Reach(position, OVERLAP, MAX_AGE, beginning=START)
 
         assert reach.look(START + seconds(60), 0.0).since == START
+
+
+def test_a_clock_that_was_ahead_and_is_set_back_blinds_nobody() -> None:
+    bed = Bed()
+    bed.at = 3600
+    bed.sweep(bed.now)
+    bed.reach.broke()
+    bed.at = 10
+
+    look = bed.reach.look(bed.now, 3610)
+    bed.reach.done(look, None)
+
+    assert look.since <= bed.now - OVERLAP
+    assert bed.reach.position == bed.now
+    assert bed.reach.kept <= bed.now

@@ -61,9 +61,9 @@ def watching() -> Vigil:
     return vigil
 
 
-def lost(vigil: Vigil, answers: Answers, at: float) -> list[Any]:
+def lost(vigil: Vigil, answers: Answers, at: float, since: float = 0) -> list[Any]:
     search = Search(answers, vigil, Names(answers), LIMIT)  # type: ignore[arg-type] # it answers as an API does
-    return asyncio.run(search.lost(START + minutes(at)))
+    return asyncio.run(search.lost(START + minutes(at), START + minutes(since)))
 
 
 def test_a_run_whose_heartbeats_end_is_lost_and_that_is_told_once() -> None:
@@ -77,6 +77,12 @@ def test_a_run_whose_heartbeats_end_is_lost_and_that_is_told_once() -> None:
     assert found.occurred_at == START + minutes(16)
     assert "not heard of since 2026-03-02 09:06:00 UTC, for 10m" in found.state.message
     assert lost(vigil, answers, 60) == []
+
+
+def test_what_was_lost_before_anybody_looked_is_not_told() -> None:
+    """A server has runs of last week that are running to this day: the first start must not tell them all."""
+    assert len(lost(watching(), Answers(heartbeats=(0, 3)), 60, since=13)) == 1
+    assert lost(watching(), Answers(heartbeats=(0, 3)), 60, since=14) == []
 
 
 def test_whoever_finds_out_tells_the_same() -> None:
