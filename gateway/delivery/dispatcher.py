@@ -87,7 +87,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._looks_at = NOW_LOOKING
+        self._looks_at, self._cannot_look = NOW_LOOKING, False
         self._looked = time.monotonic()
         self._looking = threading.Lock()
         self._on_their_way_back: set[Future[Recorded]] = set()
@@ -373,13 +373,20 @@ class Dispatcher:
     def _look_safely(self) -> float:
         try:
             with self._looking:
-                return self._look()
+                pause = self._look()
         except StoreClosedError:
             return DAY
         except StoreError as error:
-            log.warning("could not look for due deliveries", extra={"error": str(error)})
+            level = logging.DEBUG if self._cannot_look else logging.WARNING  # once, not every second of an hour
+            self._cannot_look = True
+            log.log(level, "could not look for due deliveries", extra={"error": str(error)})
         except Exception:  # this thread is what brings retries and claims: it must outlive any mistake in here
             log.exception("looking for due deliveries failed")
+        else:
+            if self._cannot_look:
+                self._cannot_look = False
+                log.warning("due deliveries are looked for again")
+            return pause
         return LOOK_EVERY
 
     def _look(self) -> float:

@@ -56,7 +56,7 @@ class Sweeper:
         self._store, self._retention, self._clock = store, retention, clock or StoreClock(store)
         self._offset: timedelta | None = None
         self._trusted_from = self._clock.monotonic()
-        self._short = False
+        self._short = self._cannot_step = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gateway-sweeper", daemon=True)
 
@@ -77,16 +77,21 @@ class Sweeper:
 
     def _step_safely(self) -> float:
         try:
-            return self.step()
+            pause = self.step()
         except StoreClosedError:
             self._stop.set()
         except StoreFullError:  # the writer has said so, and gave up the ballast
             log.debug("there was no room to delete what was kept long enough")
             return LOOK_EVERY_WHEN_NEARLY_FULL
         except StoreError as error:
-            log.warning("could not delete what was kept long enough", extra={"error": str(error)})
+            level = logging.DEBUG if self._cannot_step else logging.WARNING  # once, not at every step
+            self._cannot_step = True
+            log.log(level, "could not delete what was kept long enough", extra={"error": str(error)})
         except Exception:  # without this thread the disk fills up: it must outlive any mistake in here
             log.exception("sweeping failed")
+        else:
+            self._cannot_step = False
+            return pause
         return LOOK_EVERY
 
     def step(self) -> float:

@@ -474,3 +474,25 @@ def test_a_store_that_cannot_be_read_at_the_end_is_closed_all_the_same(write, op
     with pytest.raises(StoreClosedError):
         gw.store.ledger()
     assert "what is due could not be asked for at the end" in caplog.text
+
+
+def test_a_store_that_stays_away_is_told_once_and_so_is_its_return(write, opened, caplog, monkeypatch, until) -> None:
+    gateway = opened(write(""))
+    looked: list[None] = []
+
+    def refuse() -> float:
+        looked.append(None)
+        raise StoreError("it is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(gateway._dispatcher, "_look", refuse)
+        for number in range(1, 4):
+            gateway._dispatcher.look()
+            until(lambda number=number: len(looked) >= number)
+    gateway._dispatcher.look()
+    until(lambda: "looked for again" in caplog.text)
+
+    assert [record.message for record in caplog.records if record.name == "gateway.delivery"] == [
+        "could not look for due deliveries",
+        "due deliveries are looked for again",
+    ]
