@@ -158,7 +158,7 @@ class Gateway:
         )
         self._outbox = Outbox(self._store, clock, has_room=self._dispatcher.has_room)
         self._backlog = Backlog()
-        self._sweeper = Sweeper(self._store, lambda: _retention(self._ruleset), clock)
+        self._sweeper = Sweeper(self._store, lambda: retention_of(self._ruleset), clock)
         self._heartbeat = Heartbeat(lambda: self._ruleset.pulse, self.is_well, self.observers, transport)
         self._rounds = Rounds(lambda: self._ruleset, self._store, self._ops.notify, clock)
         self._follower = Follower(self, self._ops.notify)
@@ -719,11 +719,11 @@ def _went_well(done: Future[Any]) -> bool:
     return not done.cancelled() and done.exception() is None
 
 
-def _retention(ruleset: Ruleset) -> Retention:
-    """How long rows are kept; those of a source that we read again and again, until it can tell nothing twice."""
+def retention_of(ruleset: Ruleset) -> Retention:
+    """How long rows are kept; those that a source may tell again, until it can tell nothing twice."""
     written, prefect = ruleset.config.store, ruleset.config.source.prefect
     again = timedelta() if prefect is None else max(REMEMBERED, prefect.max_age + 2 * prefect.overlap)
-    return Retention(max(written.keep, again), max(written.keep_unmatched, again))
+    return Retention(max(written.keep, again), max(written.keep_unmatched or REMEMBERED, again))
 
 
 def _failure(delivery: Delivery, outcome: Outcome) -> str:

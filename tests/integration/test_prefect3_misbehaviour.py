@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from gateway.app import Gateway, _retention
+from gateway.app import Gateway, retention_of
 from gateway.compile import PrefectServer
 from gateway.config.models import PrefectConfig
 from gateway.observe import Metrics
@@ -261,7 +261,7 @@ def test_what_may_be_read_again_is_kept_however_little_the_store_is_to_keep(serv
     store = next(file for file in folder.iterdir() if "[store]" in file.read_text())
     store.write_text(store.read_text().replace("[store]", '[store]\nkeep = "1m"\nkeep_unmatched = "0"'))
 
-    retention = _retention(opened(folder).ruleset)
+    retention = retention_of(opened(folder).ruleset)
 
     assert retention.ended == retention.unmatched == timedelta(hours=3, minutes=20)
 

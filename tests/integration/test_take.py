@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from gateway.app import retention_of
 from gateway.errors import StoreClosedError
 from gateway.store.rows import NewRefused
 from gateway.testing.builders import MOMENT, transition
@@ -67,6 +69,15 @@ def test_a_transition_that_nobody_is_told_of_is_counted_and_kept_if_wanted(write
     assert gw.store.counters()["transitions"] == gw.store.counters()["unmatched"] == 1
     assert (gw.store.transition("t-1") is not None) is is_kept
     assert gw.store.ledger() == ()
+
+
+def test_what_a_source_may_tell_again_is_kept_for_an_hour_where_nothing_is_to_be_kept(write, opened) -> None:
+    gw = opened(keep_unmatched(write, "0"))
+
+    answers = [gw.take([transition(id="t-1", new="Success")], kept=True).result() for _ in range(2)]
+
+    assert [one.duplicate for (one,) in answers] == [False, True]
+    assert retention_of(gw.ruleset).unmatched == timedelta(hours=1)
 
 
 def test_what_a_flow_does_that_nobody_is_told_of_is_counted_and_not_kept(write, opened) -> None:

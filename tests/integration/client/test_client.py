@@ -33,18 +33,6 @@ AWAY = "http://127.0.0.1:9"
 Until = Callable[..., None]
 
 
-@pytest.fixture
-def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
-    made = Sidecar(tmp_path / "sidecar")
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
 def tell(client: Client, *messages: str, result: Any = None) -> None:
     for message in messages:
         client(Task("load"), states.Running(), states.Success(message, result))

@@ -25,18 +25,6 @@ Until = Callable[..., None]
 
 
 @pytest.fixture
-def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
-    made = Sidecar(tmp_path / "sidecar")
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
 def start(tmp_path: Path, sidecar: Sidecar, spool: Path) -> Iterator[Start]:
     """Start ``client_process.py`` on a Python that has nothing but its standard library and our package."""
     (tmp_path / "path").mkdir()
