@@ -21,7 +21,7 @@ RESULTS = {A: states.Success(result=1), B: states.Success(result=2)}
         ({A, B}, {1, 2}, [A, B]),
         ([], [], []),
     ],
-    ids=repr,
+    ids=lambda given: type(given).__name__,
 )
 def test_tasks_stand_for_their_results_at_any_depth(argument, filled, tasks):
     arguments = Arguments.of((argument,), {"key": argument})
