@@ -49,8 +49,11 @@ def post(serving: Any, body: Any, kind: str = STRUCTURED, **headers: str) -> Any
 
 
 def told(serving: Any, sent: Any) -> list[str]:
+    """What was sent, in the order in which it came to be: what comes together is sent by several at once."""
     serving.gateway.drain()
-    return [message.body for message in sent.messages]
+    made = [delivery.body for delivery in reversed(serving.gateway.store.deliveries())]
+    assert sorted(made) == sorted(message.body for message in sent.messages)
+    return made
 
 
 @pytest.mark.parametrize("form", [to_binary_event, to_structured_event])

@@ -42,8 +42,11 @@ def event(type: str, second: int, run: str = "r-1") -> dict[str, Any]:
 
 
 def told(serving: Any, sent: Any) -> list[str]:
+    """What was sent, in the order in which it came to be: what comes together is sent by several at once."""
     serving.gateway.drain()
-    return [message.body for message in sent.messages]
+    made = [delivery.body for delivery in reversed(serving.gateway.store.deliveries())]
+    assert sorted(made) == sorted(message.body for message in sent.messages)
+    return made
 
 
 def kept(serving: Any) -> list[tuple[str | None, str]]:
