@@ -22,7 +22,7 @@ from gateway.client.line import line_of
 from gateway.inprocess import observe
 from gateway.states import Running, Success
 from gateway.testing import HttpSink
-from gateway.testing.http_sink import answer
+from tests.sidecar import take_all
 
 AWAY = "http://127.0.0.1:9"
 RUN = {"flow_name": "orders", "flow_run_id": "run-1", "task_full_name": "load", "task_run_id": "run-1/load-1"}
@@ -31,8 +31,7 @@ OURS = "a client, its gateway away"
 
 def main(quick: bool = False) -> None:
     calls, rounds = (100, 1) if quick else (2_000, 5)
-    taken = answer(202, '{"accepted":1,"duplicates":0}')
-    with HttpSink(taken) as sink, tempfile.TemporaryDirectory() as folder, context(**RUN):
+    with HttpSink(take_all) as sink, tempfile.TemporaryDirectory() as folder, context(**RUN):
         clients = [
             Client(AWAY, spool=f"{folder}/away"),
             Client(sink.url, spool=f"{folder}/there"),
