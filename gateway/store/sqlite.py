@@ -23,6 +23,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import StoreError
+from gateway.store.forking import inside_sqlite
 from gateway.store.locks import CAN_SHARE, LONGEST_WAIT, LockFile
 from gateway.store.reader import QUERY_LIMIT, READERS
 from gateway.store.room import Gauge, Room
@@ -101,7 +102,7 @@ class SqliteDatabase:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """The writing connection, alone among all processes, until the block's changes are committed."""
-        with self._write_lock.held(LONGEST_WAIT):
+        with self._write_lock.held(LONGEST_WAIT), inside_sqlite:
             if self._writing is None:
                 self._writing = self._writing_engine.connect()
             self._whereabouts.check()
@@ -140,7 +141,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close everything. The lock is held, because the last connection to close checkpoints."""
-        with self._write_lock.held(LONGEST_WAIT):
+        with self._write_lock.held(LONGEST_WAIT), inside_sqlite:
             if self._writing is not None:
                 self._writing.close()
             self._readers.close()
@@ -164,6 +165,7 @@ class SqliteReaders:
         """
         with (
             translated(),
+            inside_sqlite,
             self._engine.connect() as connection,
             connection.begin(),
             _time_limit(connection, seconds),
